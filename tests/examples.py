@@ -1,0 +1,73 @@
+"""Runs the Python examples of a page in their order, in one namespace and one event loop.
+
+A block may await at its top level; a block in `<!-- invisible-code: python ... -->` runs unseen.
+What the examples keep under /var/lib/app is kept in a folder of the test's own.
+"""
+
+import ast
+import asyncio
+import inspect
+import sys
+import types
+from pathlib import Path
+from typing import Any, Final
+
+from sybil import Document, Example
+from sybil.parsers.markdown import CodeBlockParser
+
+ROOT: Final = Path(__file__).parents[1]
+FOLDER_OF_THE_EXAMPLES: Final = "/var/lib/app"
+
+
+def pages() -> list[Path]:
+    """The pages whose examples are run, below the root of the project."""
+    found = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "example_apps").rglob("README.md")]
+    return sorted(page.relative_to(ROOT) for page in found if "_build" not in page.parts)
+
+
+def run_page(page: Path, folder: Path) -> int:
+    """Run the examples of a page and tell how many there were."""
+    module = types.ModuleType(f"examples_of_{page.stem.replace('-', '_')}")
+    ran = 0
+    with asyncio.Runner() as runner:
+
+        def evaluate(example: Example) -> None:
+            nonlocal ran
+            ran += 1
+            _evaluate(example, module.__dict__, folder, runner)
+
+        sys.modules[module.__name__] = module
+        try:
+            for example in Document.parse(str(page), CodeBlockParser("python", evaluate)):
+                example.evaluate()
+        finally:
+            del sys.modules[module.__name__]
+            module.__dict__.clear()
+    return ran
+
+
+def _evaluate(example: Example, namespace: dict[str, Any], folder: Path, runner: asyncio.Runner) -> None:
+    source = str(example.parsed).replace(FOLDER_OF_THE_EXAMPLES, folder.as_posix())
+    first = example.line + example.parsed.line_offset
+    code = compile(
+        "\n" * first + source,
+        example.path,
+        "exec",
+        flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
+        dont_inherit=True,
+    )
+    if code.co_flags & inspect.CO_COROUTINE:
+        runner.run(eval(code, namespace))
+    else:
+        exec(code, namespace)
+
+
+def commands(page: Path, command: str) -> set[str]:
+    """The words that follow a command in the console blocks and in the text of a page."""
+    words = page.read_text(encoding="utf-8").replace("`", " ").replace("$ ", " ").split("\n")
+    return {
+        word.rstrip(".,;:")
+        for line in words
+        for before, word in zip(line.split(), line.split()[1:], strict=False)
+        if before == command
+    }

@@ -1,0 +1,79 @@
+"""The docs tell the truth: examples run, commands exist, and what users meet is described.
+
+How a page's examples are run is in `tests/examples.py`.
+"""
+
+import gc
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.examples import ROOT, commands, pages, run_page
+from zae_limiter import exceptions
+from zae_limiter.cli import cli
+
+REFERENCE = ROOT / "docs" / "reference"
+
+
+@pytest.mark.parametrize("page", pages(), ids=str)
+def test_every_example_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        run_page(ROOT / page, tmp_path)
+    except exceptions.MissingExtraError as missing:
+        pytest.skip(f"{page} needs the extra {missing.extra}")
+    gc.collect()
+
+
+def test_an_example_that_fails_is_found_in_its_line(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n```python\nx = 1\nassert x == 2\n```\n", encoding="utf-8")
+
+    with pytest.raises(AssertionError) as failure:
+        run_page(page, tmp_path)
+    assert (failure.traceback[-1].path, failure.traceback[-1].lineno + 1) == (page, 5)
+
+
+def test_the_examples_of_a_page_share_names_and_may_await(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "<!-- invisible-code: python\nimport asyncio\n-->\n"
+        "```python\nawait asyncio.sleep(0)\nloop = asyncio.get_running_loop()\n```\n"
+        "```python\nassert loop is asyncio.get_running_loop()\nawait asyncio.sleep(0)\n"
+        'open("/var/lib/app/x", "w").close()\n```\n'
+        "```text\nnot python\n```\n",
+        encoding="utf-8",
+    )
+
+    assert run_page(page, tmp_path) == 3
+    assert (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("page", [*pages(), Path("CONTRIBUTING.md")], ids=str)
+def test_a_make_target_that_is_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+    named = {word for word in commands(ROOT / page, "make") if re.fullmatch("[a-z]+", word)}
+    assert {"demo", "test", "check", "bench", "mutants"} <= targets
+    assert named - targets == set()
+
+
+def test_the_two_commands_are_in_the_readme() -> None:
+    assert {"demo", "test"} <= commands(ROOT / "README.md", "make")
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_a_command_is_documented(command: str) -> None:
+    assert command in commands(REFERENCE / "commands.md", "zae-limiter")
+
+
+@pytest.mark.parametrize(
+    "error",
+    sorted(
+        name for name, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, Exception)
+    ),
+)
+def test_an_error_is_documented(error: str) -> None:
+    assert re.search(rf"\b{error}\b", (REFERENCE / "errors.md").read_text(encoding="utf-8"))
