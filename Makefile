@@ -28,11 +28,16 @@ $(VENV)/.group-%: pyproject.toml $(VENV)/.ready
 demo: $(VENV)/.group-demo
 	$(BIN)/python example_apps/fastapi_llm_proxy/demo.py
 
+# A part of the tests says nothing about coverage, so it is measured for the whole alone.
 test: $(VENV)/.group-test
+ifeq ($(strip $(PYTEST_ARGS)),)
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report --format=total
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal
+	@$(BIN)/coverage combine --quiet && mkdir -p build && $(BIN)/coverage report > build/coverage.txt; \
+	status=$$?; tail -n 1 build/coverage.txt; exit $$status
+else
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+endif
 
 check: $(VENV)/.group-check
 	$(BIN)/ruff format --check .
