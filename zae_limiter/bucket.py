@@ -26,7 +26,7 @@ def span(tokens: int, rate: Rate) -> int:
 
 def debited(full_at: int, now: int, tokens: int, rate: Rate) -> int:
     """Where a debit of so many tokens would move `full_at`."""
-    return (full_at if full_at > now else now) + tokens * rate[1] // rate[0]
+    return (max(now, full_at)) + tokens * rate[1] // rate[0]
 
 
 def credited_span(tokens: int, debits: int, rate: Rate) -> int:

@@ -75,10 +75,14 @@ def standing(
     found: list[LimitStatus] = []
     for debit, image, deltas in zip(debits, images, pending, strict=True):
         for limit in debit.limits:
-            full_at = changed(full_at_in(limit, image.get(limit.name), now_ns), now_ns, deltas.get(limit.name, 0), limit)
+            full_at = changed(
+                full_at_in(limit, image.get(limit.name), now_ns), now_ns, deltas.get(limit.name, 0), limit
+            )
             left = bucket.available(full_at, now_ns, limit.burst, limit.rate)
             asked = debit.amounts.get(limit.name, 0)
-            found.append(LimitStatus(debit.entity_id, debit.resource, limit.name, limit, left, asked, False, 0.0))
+            found.append(
+                LimitStatus(debit.entity_id, debit.resource, limit.name, limit, left, asked, False, 0.0)
+            )
     return found
 
 
@@ -89,7 +93,9 @@ def changed(full_at: int, now_ns: int, delta: int, limit: Limit) -> int:
     return full_at - bucket.span(-delta, limit.rate)
 
 
-def _status(debit: Debit, limit: Limit, balance: Balance | None, now_ns: int, amount: int | None) -> LimitStatus:
+def _status(
+    debit: Debit, limit: Limit, balance: Balance | None, now_ns: int, amount: int | None
+) -> LimitStatus:
     full_at = full_at_in(limit, balance, now_ns)
     left = bucket.available(full_at, now_ns, limit.burst, limit.rate)
     if amount is None or bucket.fits(full_at, now_ns, amount, limit.burst, limit.rate):
@@ -98,7 +104,9 @@ def _status(debit: Debit, limit: Limit, balance: Balance | None, now_ns: int, am
     if wait_ns is None:
         return LimitStatus(debit.entity_id, debit.resource, limit.name, limit, left, amount, True, math.inf)
     seconds = bucket.retry_after_seconds(wait_ns)
-    return LimitStatus(debit.entity_id, debit.resource, limit.name, limit, left, amount, True, seconds, wait_ns)
+    return LimitStatus(
+        debit.entity_id, debit.resource, limit.name, limit, left, amount, True, seconds, wait_ns
+    )
 
 
 def wait(limit: Limit, balance: Balance | None, now_ns: int, amount: int) -> int | None:

@@ -1,13 +1,13 @@
 """Every error of the library, each with its facts as attributes and a message that says what to do.
 
-    ZAELimiterError
-    |- RateLimitError            RateLimitExceeded
-    |- InfrastructureError       RateLimiterUnavailable, InfrastructureNotFoundError,
-    |                            InfrastructureAccessError, NamespaceNotFoundError
-    |- EntityError               EntityExistsError, EntityNotFoundError
-    |- VersionError              IncompatibleSchemaError
-    |- MissingExtraError         (also an ImportError)
-    `- ValidationError           InvalidIdentifierError, InvalidNameError (all are ValueErrors)
+ZAELimiterError
+|- RateLimitError            RateLimitExceeded
+|- InfrastructureError       RateLimiterUnavailable, InfrastructureNotFoundError,
+|                            InfrastructureAccessError, NamespaceNotFoundError
+|- EntityError               EntityExistsError, EntityNotFoundError
+|- VersionError              IncompatibleSchemaError
+|- MissingExtraError         (also an ImportError)
+`- ValidationError           InvalidIdentifierError, InvalidNameError (all are ValueErrors)
 """
 
 from __future__ import annotations
@@ -178,7 +178,9 @@ class NamespaceNotFoundError(InfrastructureError):
 
     def __init__(self, namespace_name: str) -> None:
         self.namespace_name = namespace_name
-        super().__init__(f"namespace {namespace_name!r} does not exist; register it with register_namespace()")
+        super().__init__(
+            f"namespace {namespace_name!r} does not exist; register it with register_namespace()"
+        )
 
 
 class EntityExistsError(EntityError):

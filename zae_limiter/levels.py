@@ -9,7 +9,9 @@ MOST_LEVELS: Final = 8
 """Entities that one charge may count at: the charged one and its parents."""
 
 
-def nearest(levels: Iterable[tuple[ConfigSource, Sequence[Limit]]]) -> tuple[tuple[Limit, ...], ConfigSource | None]:
+def nearest(
+    levels: Iterable[tuple[ConfigSource, Sequence[Limit]]],
+) -> tuple[tuple[Limit, ...], ConfigSource | None]:
     """The first level that has limits wins entirely; levels are never merged."""
     for source, limits in levels:
         if limits:

@@ -41,7 +41,9 @@ def check_limit_name(value: object) -> str:
     """Return the name of a limit, or raise `InvalidNameError`."""
     if isinstance(value, str) and _LIMIT_NAME.fullmatch(value):
         return value
-    raise InvalidNameError("name", _shown(value), _why(value, 64, "letters, digits and _ . -, a letter first"))
+    raise InvalidNameError(
+        "name", _shown(value), _why(value, 64, "letters, digits and _ . -, a letter first")
+    )
 
 
 def check_resource(value: object) -> str:

@@ -83,4 +83,6 @@ class Counters:
 
     def stats(self) -> LimiterStats:
         """The figures now."""
-        return LimiterStats(self._granted, self._refused, self._degraded, self._unavailable, self._settle_failed)
+        return LimiterStats(
+            self._granted, self._refused, self._degraded, self._unavailable, self._settle_failed
+        )

@@ -104,8 +104,15 @@ class AsyncRuntime:
             for (_, future_of), outcome in zip(group[1:], outcomes[1:], strict=True):
                 _answer(future_of, outcome)
             return outcomes[0]
+        except Exception as error:
+            for _, future_of in group[1:]:
+                if future_of is not None and not future_of.done():
+                    future_of.set_exception(error)
+            raise
         finally:
-            self._hand_on(key, waiting, [future_of for _, future_of in group[1:]])
+            # A leader that was cancelled has answered nobody: its followers wait again, the first of them leads.
+            waiting.extendleft(entry for entry in reversed(group[1:]) if entry[1] and not entry[1].done())
+            self._hand_on(key, waiting)
 
     async def _waited(
         self, future: asyncio.Future[Any], waiting: deque[Any], key: Hashable, seconds: float
@@ -116,15 +123,16 @@ class AsyncRuntime:
         except BaseException:
             for entry in [entry for entry in waiting if entry[1] is future]:
                 waiting.remove(entry)
-            if future.done() and not future.cancelled() and future.exception() is None and future.result() is _LEAD:
-                self._hand_on(key, waiting, [])
+            if (
+                future.done()
+                and not future.cancelled()
+                and future.exception() is None
+                and future.result() is _LEAD
+            ):
+                self._hand_on(key, waiting)
             raise
 
-    def _hand_on(self, key: Hashable, waiting: deque[Any], unanswered: list[Any]) -> None:
-        # A leader that died has answered nobody: its followers wait again, the first of them leads.
-        for future in unanswered:
-            if future is not None and not future.done():
-                future.set_exception(_LeaderGone())
+    def _hand_on(self, key: Hashable, waiting: deque[Any]) -> None:
         while waiting:
             _, future = waiting.popleft()
             if not future.done():
@@ -136,13 +144,6 @@ class AsyncRuntime:
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Answer a blocking call in a worker thread."""
         return await asyncio.to_thread(call)
-
-
-class _LeaderGone(ConnectionError):
-    """The one who wrote for several was cancelled or failed before it had answers."""
-
-    def __init__(self) -> None:
-        super().__init__("the call that went ahead for several was cut off")
 
 
 _LEAD = object()
@@ -227,8 +228,12 @@ class BlockingRuntime:
             for follower, outcome in zip(group, outcomes, strict=True):
                 follower.outcome, follower.is_answered = outcome, True
             return group[0].outcome
+        except Exception as error:
+            for follower in group[1:]:
+                follower.error, follower.is_answered = error, True
+            raise
         finally:
-            self._hand_on(key, group)
+            self._hand_on(key, [follower for follower in group[1:] if not follower.is_answered])
 
     def _joined(self, key: Hashable, member: M, seconds: float) -> "list[_Follower] | _Follower":
         """The group to write for, or this call itself once another has written for it."""
@@ -251,12 +256,10 @@ class BlockingRuntime:
             waiting.clear()
             return group
 
-    def _hand_on(self, key: Hashable, group: "list[_Follower]") -> None:
+    def _hand_on(self, key: Hashable, unanswered: "list[_Follower]") -> None:
         with self._condition:
-            for follower in group[1:]:
-                if not follower.is_answered:
-                    follower.error, follower.is_answered = _LeaderGone(), True
             waiting = self._waiting[key]
+            waiting.extendleft(reversed(unanswered))
             if waiting:
                 waiting.popleft().leads = True
             else:

@@ -80,7 +80,9 @@ class Buckets:
                 rows += 1
         sql = _upsert(rows, self._database.is_shared)
         if self._database.waits_in_thread:
-            landed = await self._database.attempted(lambda: self._database.upsert(sql, parameters), deadline_ns)
+            landed = await self._database.attempted(
+                lambda: self._database.upsert(sql, parameters), deadline_ns
+            )
         else:
             landed = self._database.upsert(sql, parameters)
         self._until_sweep -= 1
@@ -169,7 +171,9 @@ class Buckets:
                 balance = balance or Balance(now_ns, rates[name])
                 full_at = bucket.debited(balance.full_at, now_ns, delta, balance.rate)
             elif delta < 0 and balance is not None:
-                full_at = balance.full_at - bucket.credited_span(-delta, change.debits.get(name, 1), balance.rate)
+                full_at = balance.full_at - bucket.credited_span(
+                    -delta, change.debits.get(name, 1), balance.rate
+                )
             else:
                 continue
             self._put(connection, change, {name: balance._replace(full_at=full_at)}, {name: delta}, now_ns)
@@ -253,7 +257,9 @@ def _row(numbers: list[int], is_shared: bool) -> str:
     if is_shared:
         full_at = f"case ?3 when (select config_version from store) then {full_at} end"
     hour = f"?1 / {HOUR_NS}"
-    return f"(?2, {entity}, {resource}, {name}, {full_at}, {amount}, {period}, {fill}, {used}, {events}, {hour})"
+    return (
+        f"(?2, {entity}, {resource}, {name}, {full_at}, {amount}, {period}, {fill}, {used}, {events}, {hour})"
+    )
 
 
 _READ: Final = """

@@ -106,7 +106,9 @@ class Database:
         """Let `work` read and write, all or nothing, nobody else between."""
         return await self._in_transaction("begin immediate", work, deadline_ns)
 
-    async def _in_transaction(self, begin: str, work: Callable[[sqlite3.Connection], T], deadline_ns: int) -> T:
+    async def _in_transaction(
+        self, begin: str, work: Callable[[sqlite3.Connection], T], deadline_ns: int
+    ) -> T:
         def transact() -> T:
             with self._lock, self._translated():
                 connection = self._opened()
@@ -167,7 +169,11 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         self._check_path()
         connection = sqlite3.connect(
-            self.path, timeout=_SHORT_WAIT_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.path,
+            timeout=_SHORT_WAIT_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
         )
         try:
             self._prepare(connection)
@@ -185,7 +191,9 @@ class Database:
             return
         path = Path(self.path)
         if not path.parent.is_dir():
-            raise InfrastructureNotFoundError(self.address, f"needs the folder {str(path.parent)!r}; create it first")
+            raise InfrastructureNotFoundError(
+                self.address, f"needs the folder {str(path.parent)!r}; create it first"
+            )
         if path.is_dir():
             raise InfrastructureAccessError(self.address, "the path is a folder; name a file in it")
 
@@ -211,18 +219,24 @@ class Database:
         return full_at
 
     def _check_schema(self, connection: sqlite3.Connection) -> None:
-        tables = {name for (name,) in connection.execute("select name from sqlite_schema where type = 'table'")}
+        tables = {
+            name for (name,) in connection.execute("select name from sqlite_schema where type = 'table'")
+        }
         if not tables:
             for statement in _statements():
                 connection.execute(statement)
             connection.execute("insert into store values (?, 1, datetime('now'))", (SCHEMA_VERSION,))
             return
         if "store" not in tables:
-            raise InfrastructureAccessError(self.address, "it holds tables of another program; choose another file")
+            raise InfrastructureAccessError(
+                self.address, "it holds tables of another program; choose another file"
+            )
         (version,) = connection.execute("select schema_version from store").fetchone()
         if version != SCHEMA_VERSION:
             raise IncompatibleSchemaError(
-                SCHEMA_VERSION, version, f"{self.address} was written by another version; install the newer library"
+                SCHEMA_VERSION,
+                version,
+                f"{self.address} was written by another version; install the newer library",
             )
 
     @contextlib.contextmanager

@@ -1,0 +1,215 @@
+"""A lease: a grant that is still open. It can be adjusted, then settles or is given back.
+
+The charge is written before the lease is there; what is adjusted or released is written once, at its end.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+
+from zae_limiter import bucket, decision
+from zae_limiter.exceptions import RateLimitExceeded, ValidationError
+from zae_limiter.models import Change, Debit, Granted, Image, LimitStatus
+from zae_limiter.store_calls import StoreCalls
+
+_CURRENT: ContextVar["Lease | None"] = ContextVar("zae_limiter_lease", default=None)
+
+
+class _Held:
+    """What a lease holds of one bucket."""
+
+    __slots__ = ("charged", "debit", "debits", "image", "pending")
+
+    def __init__(self, debit: Debit, image: Image) -> None:
+        self.debit = debit
+        self.image = image
+        self.charged = dict(debit.amounts)
+        self.debits = {name: 1 for name, amount in debit.amounts.items() if amount}
+        self.pending: dict[str, int] = {}
+
+    def holds(self, name: str) -> int:
+        return self.charged.get(name, 0) + self.pending.get(name, 0)
+
+
+class Lease:
+    """What a charge granted, until its end.
+
+    `degraded` is true when the store could not be used and the work was let pass: such a lease records nothing.
+    """
+
+    __slots__ = ("_calls", "_debits", "_held", "_images", "_now_ns", "_timeout_ns", "degraded", "is_open")
+
+    def __init__(
+        self,
+        calls: StoreCalls,
+        debits: Sequence[Debit],
+        images: Sequence[Image],
+        now_ns: int,
+        timeout_ns: int,
+        *,
+        degraded: bool = False,
+    ) -> None:
+        self._calls = calls
+        self._debits = debits
+        self._images = images
+        self._held: list[_Held] | None = None
+        self._now_ns = now_ns
+        self._timeout_ns = timeout_ns
+        self.degraded = degraded
+        self.is_open = True
+
+    def _each(self) -> list[_Held]:
+        if self._held is None:
+            self._held = [
+                _Held(debit, image) for debit, image in zip(self._debits, self._images, strict=True)
+            ]
+        return self._held
+
+    @property
+    def statuses(self) -> list[LimitStatus]:
+        """How every limit stands after this charge, the entity's first, then its parents'; without I/O.
+
+        What was adjusted and is not written yet is shown.
+        """
+        held = self._each()
+        images = [each.image for each in held]
+        return decision.standing(self._debits, images, [each.pending for each in held], self._now_ns)
+
+    @property
+    def consumed(self) -> dict[str, int]:
+        """Tokens that this lease holds of each limit, counted once however many parents were charged too."""
+        found: dict[str, int] = {}
+        for each in self._each():
+            if each.debit.is_leaf:
+                for name in (*each.charged, *each.pending):
+                    found.setdefault(name, each.holds(name))
+        return found
+
+    async def consume(self, **amounts: int) -> None:
+        """Charge more, all or nothing, written at once.
+
+        Raises `RateLimitExceeded` when it does not fit, `RateLimiterUnavailable` without a store,
+        `ValidationError` for unknown limits and negative amounts.
+        """
+        self._check(amounts)
+        _check_positive(amounts)
+        if self.degraded:
+            return
+        held = [each for each in self._each() if _named(each.debit, amounts)]
+        debits = [each.debit._replace(amounts=_named(each.debit, amounts)) for each in held]
+        if not any(any(debit.amounts.values()) for debit in debits):
+            return
+        refuse_what_never_fits(debits, [each.image for each in held], self._calls.clock.now_ns())
+        outcome = await self._calls.debit(debits, self._calls.clock.monotonic_ns() + self._timeout_ns)
+        while not isinstance(outcome, Granted):
+            if not hasattr(outcome, "images"):
+                # Its limits stay those it was granted under; the store only wants to know that they were looked at.
+                first = debits[0]
+                deadline_ns = self._calls.clock.monotonic_ns() + self._timeout_ns
+                await self._calls.resolve(first.entity_id, first.resource, deadline_ns)
+                outcome = await self._calls.debit(debits, deadline_ns)
+                continue
+            raise RateLimitExceeded(decision.statuses(debits, outcome.images, outcome.now_ns))
+        self._now_ns = outcome.now_ns
+        for each, debit, image in zip(held, debits, outcome.images, strict=True):
+            each.image = image
+            for name, amount in debit.amounts.items():
+                each.charged[name] = each.charged.get(name, 0) + amount
+                each.debits[name] = each.debits.get(name, 0) + (1 if amount else 0)
+
+    async def adjust(self, **amounts: int) -> None:
+        """Take more (above 0) or give back (below 0) without a check; the bucket may go into debt.
+
+        Raises `ValidationError` for unknown limits, for giving back more than is held, and for over 100 years
+        of refill.
+        """
+        self._check(amounts)
+        held = self._each()
+        for each in held:
+            for name, amount in _named(each.debit, amounts).items():
+                if each.holds(name) + amount < 0:
+                    raise ValidationError(
+                        name, str(amount), f"the lease holds {each.holds(name)}; release at most that"
+                    )
+                rate = next(limit.rate for limit in each.debit.limits if limit.name == name)
+                if bucket.span(each.pending.get(name, 0) + amount, rate) > bucket.LONGEST_FILL_NS:
+                    raise ValidationError(name, str(amount), "is over 100 years of refill")
+        for each in held:
+            for name, amount in _named(each.debit, amounts).items():
+                each.pending[name] = each.pending.get(name, 0) + amount
+
+    async def release(self, **amounts: int) -> None:
+        """Give part back; `ValidationError` for more than is held."""
+        self._check(amounts)
+        _check_positive(amounts)
+        await self.adjust(**{name: -amount for name, amount in amounts.items()})
+
+    async def settle(self) -> None:
+        """End the lease and write what was adjusted; a second call does nothing, a failure is logged, not raised."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        if self._held is None:
+            return
+        changes = [
+            Change(each.debit.entity_id, each.debit.resource, each.debit.limits, deltas, each.debits)
+            for each in self._held
+            if (deltas := {name: delta for name, delta in each.pending.items() if delta})
+        ]
+        await self._calls.settle(changes)
+
+    async def roll_back(self) -> None:
+        """End the lease and give all back that it charged; a second call does nothing."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        changes = [
+            Change(each.debit.entity_id, each.debit.resource, each.debit.limits, deltas, each.debits)
+            for each in self._each()
+            if (deltas := {name: -amount for name, amount in each.charged.items() if amount})
+        ]
+        await self._calls.settle(changes)
+
+    def _check(self, amounts: Mapping[str, int]) -> None:
+        if not self.is_open:
+            raise RuntimeError("the lease has ended; adjust it inside its 'with' block")
+        known = {limit.name for debit in self._debits for limit in debit.limits}
+        for name, amount in amounts.items():
+            check_amount(name, amount)
+            if name not in known and not self.degraded and known:
+                raise ValidationError(
+                    "amounts", name, f"the lease has no such limit; it has {', '.join(sorted(known))}"
+                )
+
+
+def current_lease() -> Lease:
+    """The lease of the request or block that is running; `RuntimeError` where none is open."""
+    lease = _CURRENT.get()
+    if lease is None:
+        raise RuntimeError(
+            "no lease is open here; call this inside 'acquire' or a request that a rule covers"
+        )
+    return lease
+
+
+def check_amount(name: str, amount: object) -> None:
+    """Raise `ValidationError` unless the amount is an int; a bool is none."""
+    if type(amount) is not int:
+        raise ValidationError(name, repr(amount), f"an amount must be an int, got {type(amount).__name__}")
+
+
+def _check_positive(amounts: Mapping[str, int]) -> None:
+    for name, amount in amounts.items():
+        if amount < 0:
+            raise ValidationError(name, str(amount), "must not be negative")
+
+
+def refuse_what_never_fits(debits: Sequence[Debit], images: Sequence[Image], now_ns: int) -> None:
+    """Raise `RateLimitExceeded` for an amount above a burst: no wait makes it fit, so nothing is sent."""
+    for debit in debits:
+        for limit in debit.limits:
+            if debit.amounts.get(limit.name, 0) > limit.burst:
+                raise RateLimitExceeded(decision.statuses(debits, images, now_ns))
+
+
+def _named(debit: Debit, amounts: Mapping[str, int]) -> dict[str, int]:
+    return {limit.name: amounts[limit.name] for limit in debit.limits if limit.name in amounts}
