@@ -153,9 +153,7 @@ class Acquirer:
             self._next_log_ns = now_ns + _LOG_INTERVAL_NS
             what = "charges pass unlimited" if action == "allow" else "charges fail"
             cause = failure.cause or failure
-            logger.error(
-                "the store %s is unavailable (%s); %s", failure.stack_name, type(cause).__name__, what
-            )
+            logger.error("the store %s is unavailable (%s); %s", failure.stack_name, type(cause).__name__, what)
 
 
 class Acquisition:
@@ -213,9 +211,7 @@ def options(
     if on_unavailable is not None:
         action = "allow" if on_unavailable == "allow" else "block"
     seconds = default_timeout if timeout is None else timeout
-    return Options(
-        action, nanoseconds("timeout", seconds), nanoseconds("max_wait", max_wait, least=0), on_exception
-    )
+    return Options(action, nanoseconds("timeout", seconds), nanoseconds("max_wait", max_wait, least=0), on_exception)
 
 
 def nanoseconds(field: str, seconds: float, *, least: float = 0.001) -> int:
@@ -266,9 +262,7 @@ def _check_names(consume: Amounts, chain: Sequence[EffectiveLimits]) -> None:
     known = {limit.name for level in chain for limit in level.limits}
     for name in consume:
         if name not in known:
-            raise ValidationError(
-                "consume", name, f"no such limit here; in force are {', '.join(sorted(known))}"
-            )
+            raise ValidationError("consume", name, f"no such limit here; in force are {', '.join(sorted(known))}")
 
 
 def _merged(debits: Sequence[Debit]) -> list[Debit]:

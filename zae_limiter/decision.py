@@ -80,9 +80,7 @@ def standing(
             )
             left = bucket.available(full_at, now_ns, limit.burst, limit.rate)
             asked = debit.amounts.get(limit.name, 0)
-            found.append(
-                LimitStatus(debit.entity_id, debit.resource, limit.name, limit, left, asked, False, 0.0)
-            )
+            found.append(LimitStatus(debit.entity_id, debit.resource, limit.name, limit, left, asked, False, 0.0))
     return found
 
 
@@ -93,9 +91,7 @@ def changed(full_at: int, now_ns: int, delta: int, limit: Limit) -> int:
     return full_at - bucket.span(-delta, limit.rate)
 
 
-def _status(
-    debit: Debit, limit: Limit, balance: Balance | None, now_ns: int, amount: int | None
-) -> LimitStatus:
+def _status(debit: Debit, limit: Limit, balance: Balance | None, now_ns: int, amount: int | None) -> LimitStatus:
     full_at = full_at_in(limit, balance, now_ns)
     left = bucket.available(full_at, now_ns, limit.burst, limit.rate)
     if amount is None or bucket.fits(full_at, now_ns, amount, limit.burst, limit.rate):
@@ -104,9 +100,7 @@ def _status(
     if wait_ns is None:
         return LimitStatus(debit.entity_id, debit.resource, limit.name, limit, left, amount, True, math.inf)
     seconds = bucket.retry_after_seconds(wait_ns)
-    return LimitStatus(
-        debit.entity_id, debit.resource, limit.name, limit, left, amount, True, seconds, wait_ns
-    )
+    return LimitStatus(debit.entity_id, debit.resource, limit.name, limit, left, amount, True, seconds, wait_ns)
 
 
 def wait(limit: Limit, balance: Balance | None, now_ns: int, amount: int) -> int | None:

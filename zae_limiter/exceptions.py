@@ -178,9 +178,7 @@ class NamespaceNotFoundError(InfrastructureError):
 
     def __init__(self, namespace_name: str) -> None:
         self.namespace_name = namespace_name
-        super().__init__(
-            f"namespace {namespace_name!r} does not exist; register it with register_namespace()"
-        )
+        super().__init__(f"namespace {namespace_name!r} does not exist; register it with register_namespace()")
 
 
 class EntityExistsError(EntityError):

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from zae_limiter import bucket, decision
 from zae_limiter.exceptions import RateLimitExceeded, ValidationError
-from zae_limiter.models import Change, Debit, Granted, Image, LimitStatus
+from zae_limiter.models import Change, Debit, Image, LimitStatus, Refused, Stale
 from zae_limiter.store_calls import StoreCalls
 
 _CURRENT: ContextVar["Lease | None"] = ContextVar("zae_limiter_lease", default=None)
@@ -59,9 +59,7 @@ class Lease:
 
     def _each(self) -> list[_Held]:
         if self._held is None:
-            self._held = [
-                _Held(debit, image) for debit, image in zip(self._debits, self._images, strict=True)
-            ]
+            self._held = [_Held(debit, image) for debit, image in zip(self._debits, self._images, strict=True)]
         return self._held
 
     @property
@@ -99,15 +97,11 @@ class Lease:
         if not any(any(debit.amounts.values()) for debit in debits):
             return
         refuse_what_never_fits(debits, [each.image for each in held], self._calls.clock.now_ns())
-        outcome = await self._calls.debit(debits, self._calls.clock.monotonic_ns() + self._timeout_ns)
-        while not isinstance(outcome, Granted):
-            if not hasattr(outcome, "images"):
-                # Its limits stay those it was granted under; the store only wants to know that they were looked at.
-                first = debits[0]
-                deadline_ns = self._calls.clock.monotonic_ns() + self._timeout_ns
-                await self._calls.resolve(first.entity_id, first.resource, deadline_ns)
-                outcome = await self._calls.debit(debits, deadline_ns)
-                continue
+        deadline_ns = self._calls.clock.monotonic_ns() + self._timeout_ns
+        while isinstance(outcome := await self._calls.debit(debits, deadline_ns), Stale):
+            # Its limits stay those it was granted under; the store only wants them to be looked at again.
+            await self._calls.resolve(debits[0].entity_id, debits[0].resource, deadline_ns)
+        if isinstance(outcome, Refused):
             raise RateLimitExceeded(decision.statuses(debits, outcome.images, outcome.now_ns))
         self._now_ns = outcome.now_ns
         for each, debit, image in zip(held, debits, outcome.images, strict=True):
@@ -185,9 +179,7 @@ def current_lease() -> Lease:
     """The lease of the request or block that is running; `RuntimeError` where none is open."""
     lease = _CURRENT.get()
     if lease is None:
-        raise RuntimeError(
-            "no lease is open here; call this inside 'acquire' or a request that a rule covers"
-        )
+        raise RuntimeError("no lease is open here; call this inside 'acquire' or a request that a rule covers")
     return lease
 
 

@@ -154,9 +154,7 @@ class RateLimiter:
         on_unavailable: OnUnavailable | OnUnavailableAction | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """A decorator: each call of a coroutine function is charged. What is callable gets the call's arguments."""
-        begin = functools.partial(
-            self.acquire, limits=limits, max_wait=max_wait, on_unavailable=on_unavailable
-        )
+        begin = functools.partial(self.acquire, limits=limits, max_wait=max_wait, on_unavailable=on_unavailable)
         return limited(begin, entity_id=entity_id, resource=resource, consume=consume, waits=True)
 
     async def available(self, entity_id: str, resource: str, limits: Limits | None = None) -> dict[str, int]:
@@ -180,27 +178,21 @@ class RateLimiter:
         known = {limit.name for debit in debits for limit in debit.limits}
         for name in needed:
             if name not in known:
-                raise ValidationError(
-                    "needed", name, f"no such limit here; in force are {', '.join(sorted(known))}"
-                )
+                raise ValidationError("needed", name, f"no such limit here; in force are {', '.join(sorted(known))}")
         images = await self.repository.read([(debit.entity_id, debit.resource) for debit in debits])
         statuses = decision.statuses(debits, images, self.clock.now_ns())
         if any(status.exceeded and not status.retryable for status in statuses):
             return float("inf")
         return retry_after_seconds(max((status.wait_ns for status in statuses), default=0))
 
-    async def _reported(
-        self, entity_id: str, resource: str, needed: Amounts, limits: Limits | None
-    ) -> list[Debit]:
+    async def _reported(self, entity_id: str, resource: str, needed: Amounts, limits: Limits | None) -> list[Debit]:
         check_identifier(entity_id)
         check_resource(resource)
         chain = list((await self.repository.resolve(entity_id, resource)).chain)
         if limits is not None:
             chain[0] = chain[0]._replace(limits=as_limits(limits))
         elif not chain[0].limits:
-            raise ValidationError(
-                "limits", resource, "no limits are set at any level; pass limits= or set defaults"
-            )
+            raise ValidationError("limits", resource, "no limits are set at any level; pass limits= or set defaults")
         return [
             Debit(
                 each.entity_id,
@@ -222,9 +214,7 @@ class RateLimiter:
         states = await self.repository.get_resource_buckets(resource, limit_name)
         if parents_only:
             entities = [await self.repository.get_entity(state.entity_id) for state in states]
-            states = [
-                state for state, entity in zip(states, entities, strict=True) if entity and entity.is_parent
-            ]
+            states = [state for state, entity in zip(states, entities, strict=True) if entity and entity.is_parent]
         return capacity_of(resource, limit_name, states)
 
     async def create_entity(
@@ -327,9 +317,7 @@ class RateLimiter:
         """Every resource for which an entity has limits, sorted."""
         return await self.repository.list_resources_with_entity_configs()
 
-    async def set_resource_defaults(
-        self, resource: str, limits: Limits, principal: str | None = None
-    ) -> None:
+    async def set_resource_defaults(self, resource: str, limits: Limits, principal: str | None = None) -> None:
         """Replace the limits of a resource for entities that have none of their own."""
         await self.repository.set_resource_defaults(resource, as_limits(limits), principal)
 

@@ -41,18 +41,14 @@ def check_limit_name(value: object) -> str:
     """Return the name of a limit, or raise `InvalidNameError`."""
     if isinstance(value, str) and _LIMIT_NAME.fullmatch(value):
         return value
-    raise InvalidNameError(
-        "name", _shown(value), _why(value, 64, "letters, digits and _ . -, a letter first")
-    )
+    raise InvalidNameError("name", _shown(value), _why(value, 64, "letters, digits and _ . -, a letter first"))
 
 
 def check_resource(value: object) -> str:
     """Return the name of a resource, or raise `InvalidNameError`."""
     if isinstance(value, str) and _RESOURCE.fullmatch(value):
         return value
-    raise InvalidNameError(
-        "resource", _shown(value), _why(value, 64, "letters, digits and _ . - /, a letter first")
-    )
+    raise InvalidNameError("resource", _shown(value), _why(value, 64, "letters, digits and _ . - /, a letter first"))
 
 
 def check_resource_or_default(value: object) -> str:
@@ -75,9 +71,7 @@ def check_unit(value: object) -> str:
     """Return the unit of a limit, or raise `ValidationError`."""
     if isinstance(value, str) and _UNIT.fullmatch(value):
         return value
-    raise ValidationError(
-        "unit", _shown(value), _why(value, 32, "small letters, digits and -, a letter first")
-    )
+    raise ValidationError("unit", _shown(value), _why(value, 32, "small letters, digits and -, a letter first"))
 
 
 def _shown(value: object) -> str:

@@ -30,7 +30,7 @@ class Observer(Protocol):
         """What a lease owed or gave back at its end could not be written."""
         ...
 
-    def store_called(self, operation: str, seconds: float, failed: bool) -> None:
+    def store_called(self, operation: str, seconds: float, *, failed: bool) -> None:
         """The store was asked to `debit` or to `settle`, and took so long."""
         ...
 
@@ -78,11 +78,9 @@ class Counters:
         """Count a settle that was lost."""
         self._settle_failed += 1
 
-    def store_called(self, operation: str, seconds: float, failed: bool) -> None:
+    def store_called(self, operation: str, seconds: float, *, failed: bool) -> None:
         """Nothing to count here."""
 
     def stats(self) -> LimiterStats:
         """The figures now."""
-        return LimiterStats(
-            self._granted, self._refused, self._degraded, self._unavailable, self._settle_failed
-        )
+        return LimiterStats(self._granted, self._refused, self._degraded, self._unavailable, self._settle_failed)

@@ -68,9 +68,7 @@ class RepositoryProtocol(Protocol):
         """Whether the store answers; never raises."""
         ...
 
-    async def debit(
-        self, debits: Sequence[Debit], *, now_ns: int, deadline_ns: int
-    ) -> Granted | Refused | Stale:
+    async def debit(self, debits: Sequence[Debit], *, now_ns: int, deadline_ns: int) -> Granted | Refused | Stale:
         """Charge all buckets, or none of them; `Stale` asks the caller to resolve its limits again.
 
         `now_ns` is the time of day of the charge, `deadline_ns` a reading of the monotonic clock after which
@@ -78,9 +76,7 @@ class RepositoryProtocol(Protocol):
         """
         ...
 
-    async def settle(
-        self, changes: Sequence[Change], *, now_ns: int, deadline_ns: int
-    ) -> Sequence[Exception | None]:
+    async def settle(self, changes: Sequence[Change], *, now_ns: int, deadline_ns: int) -> Sequence[Exception | None]:
         """Take and give back without a check, one write a bucket, each on its own: None, or what failed.
 
         A credit never creates a bucket: one that is gone is full. A change is measured in the rate that the
@@ -122,9 +118,7 @@ class RepositoryProtocol(Protocol):
         """Every bucket of a resource, of one limit or of all."""
         ...
 
-    async def reset_buckets(
-        self, entity_id: str, resource: str | None = None, principal: str | None = None
-    ) -> int:
+    async def reset_buckets(self, entity_id: str, resource: str | None = None, principal: str | None = None) -> int:
         """Make buckets full again, of one resource or of all; returns how many there were."""
         ...
 
@@ -179,9 +173,7 @@ class RepositoryProtocol(Protocol):
         """What is stored at this level; empty if nothing."""
         ...
 
-    async def delete_limits(
-        self, entity_id: str, resource: str = "_default_", principal: str | None = None
-    ) -> None:
+    async def delete_limits(self, entity_id: str, resource: str = "_default_", principal: str | None = None) -> None:
         """Remove what is stored at this level."""
         ...
 
@@ -195,9 +187,7 @@ class RepositoryProtocol(Protocol):
         """Every resource for which an entity has limits, sorted."""
         ...
 
-    async def set_resource_defaults(
-        self, resource: str, limits: Sequence[Limit], principal: str | None = None
-    ) -> None:
+    async def set_resource_defaults(self, resource: str, limits: Sequence[Limit], principal: str | None = None) -> None:
         """Replace the limits of a resource."""
         ...
 

@@ -50,7 +50,7 @@ class AsyncRuntime:
                 await asyncio.shield(task)
             except asyncio.CancelledError as error:
                 cancelled = error
-            except Exception:  # told below, from the task itself
+            except Exception:  # noqa: BLE001 - told below, from the task itself
                 break
         if cancelled is not None:
             raise cancelled
@@ -114,21 +114,14 @@ class AsyncRuntime:
             waiting.extendleft(entry for entry in reversed(group[1:]) if entry[1] and not entry[1].done())
             self._hand_on(key, waiting)
 
-    async def _waited(
-        self, future: asyncio.Future[Any], waiting: deque[Any], key: Hashable, seconds: float
-    ) -> Any:
+    async def _waited(self, future: asyncio.Future[Any], waiting: deque[Any], key: Hashable, seconds: float) -> Any:
         try:
             async with asyncio.timeout(seconds):
                 return await future
         except BaseException:
             for entry in [entry for entry in waiting if entry[1] is future]:
                 waiting.remove(entry)
-            if (
-                future.done()
-                and not future.cancelled()
-                and future.exception() is None
-                and future.result() is _LEAD
-            ):
+            if future.done() and not future.cancelled() and future.exception() is None and future.result() is _LEAD:
                 self._hand_on(key, waiting)
             raise
 
@@ -161,8 +154,8 @@ def _outcome(value: Any) -> Outcome:
 async def _handed_on(task: asyncio.Future[T], late: Callable[[T], Coroutine[Any, Any, None]]) -> None:
     try:
         result = await task
-    except Exception:
-        return  # a step that failed has written nothing, or nobody knows: it heals with time
+    except Exception:  # noqa: BLE001 - a step that failed has written nothing, or nobody knows: it heals with time
+        return
     await late(result)
 
 
@@ -181,7 +174,7 @@ class BlockingRuntime:
 
     async def sleep(self, seconds: float) -> None:
         """Block for so many seconds."""
-        time.sleep(seconds)
+        time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this runtime is for
 
     async def together(
         self,
@@ -287,5 +280,5 @@ class _Follower:
 def _settled(call: Callable[[], Any]) -> Outcome:
     try:
         return Outcome(value=call())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - an outcome tells of any error
         return Outcome(error=error)

@@ -95,9 +95,7 @@ class StoreCalls:
 
     def _settle_lost(self, change: Change, failure: Exception) -> None:
         # The entity stays out of this line: logs at this level are often shared.
-        logger.warning(
-            "settle lost for %s: %s (%s)", change.resource, dict(change.deltas), type(failure).__name__
-        )
+        logger.warning("settle lost for %s: %s (%s)", change.resource, dict(change.deltas), type(failure).__name__)
         logger.debug("settle lost for %s on %s: %s", change.entity_id, change.resource, failure)
         for observer in self.observers:
             observer.settle_failed(change.resource, failure)
@@ -105,7 +103,7 @@ class StoreCalls:
     def _told(self, operation: str, started_ns: int, *, failed: bool) -> None:
         seconds = (self.clock.monotonic_ns() - started_ns) / 1e9
         for observer in self.observers:
-            observer.store_called(operation, seconds, failed)
+            observer.store_called(operation, seconds, failed=failed)
 
     def _rest(self, deadline_ns: int) -> float:
         return max(0.0, (deadline_ns - self.clock.monotonic_ns()) / 1e9)
@@ -113,9 +111,7 @@ class StoreCalls:
     def _unavailable(self, error: Exception, entity_id: str, resource: str) -> RateLimiterUnavailable:
         self._breaker.failed((entity_id, resource), self.clock.monotonic_ns())
         cause = error.cause if isinstance(error, RateLimiterUnavailable) and error.cause else error
-        message = (
-            str(error) if isinstance(error, InfrastructureError) else f"no answer: {type(error).__name__}"
-        )
+        message = str(error) if isinstance(error, InfrastructureError) else f"no answer: {type(error).__name__}"
         return RateLimiterUnavailable(
             message, cause, stack_name=self.repository.address, entity_id=entity_id, resource=resource
         )

@@ -110,9 +110,7 @@ class SyncRateLimiter:
         on_unavailable: OnUnavailable | OnUnavailableAction | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """A decorator: each call of a function is charged; see `RateLimiter.limited`."""
-        begin = functools.partial(
-            self.acquire, limits=limits, max_wait=max_wait, on_unavailable=on_unavailable
-        )
+        begin = functools.partial(self.acquire, limits=limits, max_wait=max_wait, on_unavailable=on_unavailable)
         return limited(begin, entity_id=entity_id, resource=resource, consume=consume, waits=False)
 
     close = blocking(RateLimiter.close)

@@ -35,11 +35,11 @@ _FOREIGN: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 _INHERITED: Final[list[sqlite3.Connection]] = []
 
 
-class Busy(Exception):
+class Busy(Exception):  # noqa: N818 - a state of the file, not a mistake
     """Another connection holds the file."""
 
 
-class Misfit(Exception):
+class Misfit(Exception):  # noqa: N818 - an answer, not a mistake
     """A row of the statement did not fit; nothing was written."""
 
 

@@ -47,9 +47,7 @@ class Limit:
         for name in ("capacity", "burst", "refill_amount", "refill_period_seconds"):
             _check_count(name, getattr(self, name))
         if self.burst < self.capacity:
-            raise ValidationError(
-                "burst", str(self.burst), f"must be at least the capacity of {self.capacity}"
-            )
+            raise ValidationError("burst", str(self.burst), f"must be at least the capacity of {self.capacity}")
         period_ns = self.refill_period_seconds * bucket.NS_PER_SECOND
         if self.refill_amount > period_ns:
             raise ValidationError(
@@ -60,23 +58,17 @@ class Limit:
         rate = bucket.lowest_terms(self.refill_amount, period_ns)
         fill = bucket.span(self.burst, rate)
         if fill > bucket.LONGEST_FILL_NS:
-            raise ValidationError(
-                "burst", str(self.burst), "an empty bucket would take over 100 years to fill"
-            )
+            raise ValidationError("burst", str(self.burst), "an empty bucket would take over 100 years to fill")
         object.__setattr__(self, "rate", rate)
         object.__setattr__(self, "fill_ns", fill)
 
     @classmethod
-    def per_second(
-        cls, name: str, capacity: int, burst: int | None = None, *, unit: str = "requests"
-    ) -> Limit:
+    def per_second(cls, name: str, capacity: int, burst: int | None = None, *, unit: str = "requests") -> Limit:
         """So many tokens a second; burst is the capacity if not given."""
         return cls.custom(name, capacity, capacity, 1, burst, unit=unit)
 
     @classmethod
-    def per_minute(
-        cls, name: str, capacity: int, burst: int | None = None, *, unit: str = "requests"
-    ) -> Limit:
+    def per_minute(cls, name: str, capacity: int, burst: int | None = None, *, unit: str = "requests") -> Limit:
         """So many tokens a minute; burst is the capacity if not given."""
         return cls.custom(name, capacity, capacity, 60, burst, unit=unit)
 
