@@ -33,6 +33,7 @@ from zae_limiter.store_calls import StoreCalls
 OnException: TypeAlias = Literal["roll_back", "keep"]
 
 _LOG_INTERVAL_NS: Final = 60_000_000_000
+_MOST_NAMES: Final = 10_000
 _cached_limits = functools.lru_cache(maxsize=1024)(limits_from_text)
 
 logger = logging.getLogger("zae_limiter.limiter")
@@ -54,12 +55,11 @@ class Acquirer:
     def __init__(self, calls: StoreCalls) -> None:
         self.calls = calls
         self._next_log_ns = 0
+        self._names: set[tuple[str, str]] = set()
 
     async def granted(self, charges: Sequence[Charge], options: Options) -> Lease:
         """One lease over all charges, or the error that says why not."""
-        checked = [charge for charge in charges if not _is_free(charge)]
-        for charge in checked:
-            _check(charge)
+        checked = [charge for charge in charges if not self._is_free(charge)]
         if not checked:
             return Lease(self.calls, (), (), 0, options.timeout_ns)
         try:
@@ -93,7 +93,8 @@ class Acquirer:
         deadline_ns = calls.clock.monotonic_ns() + options.timeout_ns
         while True:
             debits = await self._debits(charges, deadline_ns)
-            await self._refuse_what_never_fits(debits)
+            if _never_fits(debits):
+                await self._refuse(debits)
             outcome = await calls.debit(debits, deadline_ns)
             if isinstance(outcome, Granted):
                 for observer in calls.observers:
@@ -119,12 +120,22 @@ class Acquirer:
             debits += _debits_of(charge, chain)
         return debits if len(charges) == 1 else _merged(debits)
 
-    async def _refuse_what_never_fits(self, debits: Sequence[Debit]) -> None:
-        for debit in debits:
-            amounts = debit.amounts
-            for limit in debit.limits:
-                if amounts.get(limit.name, 0) > limit.burst:
-                    await self._refuse(debits)
+    def _is_free(self, charge: Charge) -> bool:
+        """Whether a charge costs nothing by its form; one that does is checked here."""
+        entity_id, resource, consume, limits = charge
+        if limits is not None and not isinstance(limits, str) and not limits:
+            return True
+        # The patterns cost as much as the rest of the way: names that were checked are not checked again.
+        if (entity_id, resource) not in self._names:
+            check_identifier(entity_id)
+            check_resource(resource)
+            if len(self._names) >= _MOST_NAMES:
+                self._names.clear()
+            self._names.add((entity_id, resource))
+        if type(consume) is int and consume >= 0:
+            return False
+        _check_amounts(consume)
+        return not consume
 
     async def _refuse(self, debits: Sequence[Debit]) -> None:
         images: Sequence[Mapping[str, Any]] = [{}] * len(debits)
@@ -221,30 +232,29 @@ def nanoseconds(field: str, seconds: float, *, least: float = 0.001) -> int:
     return int(seconds * 1_000_000_000)
 
 
-def _is_free(charge: Charge) -> bool:
-    if charge.limits is not None and not isinstance(charge.limits, str) and not charge.limits:
-        return True
-    if isinstance(charge.consume, Mapping) and not charge.consume:
-        _check(charge)
-        return True
-    return False
-
-
-def _check(charge: Charge) -> None:
-    check_identifier(charge.entity_id)
-    check_resource(charge.resource)
-    consume = charge.consume
-    amounts = consume.items() if isinstance(consume, Mapping) else (("consume", consume),)
-    for name, amount in amounts:
-        check_amount(name, amount)
+def _check_amounts(consume: int | Amounts) -> None:
+    if not isinstance(consume, Mapping):
+        consume = {"consume": consume}
+    for name, amount in consume.items():
+        if type(amount) is not int:
+            check_amount(name, amount)
         if amount < 0:
             raise ValidationError(name, str(amount), "must not be negative; give back with lease.release()")
+
+
+def _never_fits(debits: Sequence[Debit]) -> bool:
+    for _, _, limits, amounts, _ in debits:
+        for limit in limits:
+            amount = amounts.get(limit.name)
+            if amount is not None and amount > limit.burst:
+                return True
+    return False
 
 
 def _debits_of(charge: Charge, chain: Sequence[EffectiveLimits]) -> list[Debit]:
     consume, resource = charge.consume, charge.resource
     debits: list[Debit] = []
-    if isinstance(consume, Mapping):
+    if not isinstance(consume, int):
         _check_names(consume, chain)
         for index, level in enumerate(chain):
             named = {limit.name: consume[limit.name] for limit in level.limits if limit.name in consume}
@@ -259,7 +269,7 @@ def _debits_of(charge: Charge, chain: Sequence[EffectiveLimits]) -> list[Debit]:
 
 
 def _check_names(consume: Amounts, chain: Sequence[EffectiveLimits]) -> None:
-    known = {limit.name for level in chain for limit in level.limits}
+    known = [limit.name for level in chain for limit in level.limits]
     for name in consume:
         if name not in known:
             raise ValidationError("consume", name, f"no such limit here; in force are {', '.join(sorted(known))}")

@@ -66,6 +66,7 @@ class RateLimiter:
         self.repository = repository
         self.clock = clock or SystemClock()
         self._timeout = timeout
+        self._usual = options(None, None, 0, "roll_back", timeout)
         self._counters = Counters()
         self._calls = StoreCalls(
             repository,
@@ -126,9 +127,10 @@ class RateLimiter:
 
         Entering raises `RateLimitExceeded`, `RateLimiterUnavailable` or `ValidationError`.
         """
-        charge = Charge(entity_id, resource, consume, limits)
-        made = options(on_unavailable, timeout, max_wait, on_exception, self._timeout)
-        return Acquisition(self._acquirer, (charge,), made)
+        made = self._usual
+        if on_unavailable is not None or timeout is not None or max_wait or on_exception != "roll_back":
+            made = options(on_unavailable, timeout, max_wait, on_exception, self._timeout)
+        return Acquisition(self._acquirer, (Charge(entity_id, resource, consume, limits),), made)
 
     def acquire_all(
         self,

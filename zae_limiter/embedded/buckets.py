@@ -8,7 +8,7 @@ import functools
 import itertools
 import sqlite3
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, overload
 
 from zae_limiter import bucket, decision
 from zae_limiter.embedded.database import Busy, Database, Misfit, Row
@@ -45,8 +45,12 @@ class Buckets:
     ) -> Granted | Refused | Stale:
         """Charge all buckets, or none of them."""
         while True:
+            sql, parameters = self._statement(debits, now_ns)
             try:
-                landed = await self._charged(debits, now_ns, deadline_ns)
+                if self._database.waits_in_thread:
+                    landed = await self._database.in_thread(sql, parameters)
+                else:
+                    landed = self._database.upsert(sql, parameters)
             except Busy as busy:
                 await self._database.pause(busy, deadline_ns)
             except Misfit:
@@ -54,42 +58,35 @@ class Buckets:
                 if judged is not None:
                     return judged
             else:
-                return Granted(_images_after(debits, landed, now_ns), now_ns)
+                self._until_sweep -= 1
+                if self._until_sweep <= 0:
+                    self._until_sweep = _DEBITS_A_SWEEP
+                    await self._sweep(now_ns, deadline_ns)
+                return Granted(_ImagesAfter(debits, landed, now_ns), now_ns)
             now_ns = self._clock.now_ns()
 
-    async def _charged(self, debits: Sequence[Debit], now_ns: int, deadline_ns: int) -> list[Row]:
-        parameters: list[object] = [now_ns, self._place.namespace_id, self._place.config_version]
+    def _statement(self, debits: Sequence[Debit], now_ns: int) -> tuple[str, list[object]]:
+        place = self._place
+        parameters: list[object] = [now_ns, place.namespace_id, place.config_version]
         rows = 0
-        for debit in debits:
-            amounts, entity_id, resource = debit.amounts, debit.entity_id, debit.resource
-            for limit in debit.limits:
-                amount = amounts.get(limit.name)
+        for entity_id, resource, limits, amounts, _ in debits:
+            for limit in limits:
+                name, rate = limit.name, limit.rate
+                amount = amounts.get(name)
                 tokens = amount or 0
-                rate = limit.rate
                 parameters += (
                     entity_id,
                     resource,
-                    limit.name,
+                    name,
                     now_ns + tokens * rate[1] // rate[0],
                     rate[0],
                     rate[1],
-                    limit.fill_ns if amount is not None else _UNCHECKED,
+                    _UNCHECKED if amount is None else limit.fill_ns,
                     tokens,
                     1 if tokens else 0,
                 )
                 rows += 1
-        sql = _upsert(rows, self._database.is_shared)
-        if self._database.waits_in_thread:
-            landed = await self._database.attempted(
-                lambda: self._database.upsert(sql, parameters), deadline_ns
-            )
-        else:
-            landed = self._database.upsert(sql, parameters)
-        self._until_sweep -= 1
-        if self._until_sweep <= 0:
-            self._until_sweep = _DEBITS_A_SWEEP
-            await self._sweep(now_ns, deadline_ns)
-        return landed
+        return _upsert(rows, is_shared=self._database.is_shared), parameters
 
     async def _judged(
         self, debits: Sequence[Debit], now_ns: int, deadline_ns: int
@@ -213,18 +210,40 @@ class Buckets:
         await self._database.write(work, deadline_ns)
 
 
+class _ImagesAfter(Sequence[Image]):
+    """What the statement left, put together when somebody asks: rows that were there told it, new ones start full."""
+
+    __slots__ = ("_debits", "_landed", "_made", "_now_ns")
+
+    def __init__(self, debits: Sequence[Debit], landed: list[Row], now_ns: int) -> None:
+        self._debits = debits
+        self._landed = landed
+        self._now_ns = now_ns
+        self._made: list[Image] | None = None
+
+    def __len__(self) -> int:
+        return len(self._debits)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Image]: ...
+    def __getitem__(self, index: int | slice) -> Image | Sequence[Image]:
+        if self._made is None:
+            self._made = _images_after(self._debits, self._landed, self._now_ns)
+        return self._made[index]
+
+
 def _images_after(debits: Sequence[Debit], landed: list[Row], now_ns: int) -> list[Image]:
-    """What the statement left: rows that were there tell it themselves, new ones start full."""
     found = {row[:3]: row[3] for row in landed}
     images: list[Image] = []
-    for debit in debits:
-        entity_id, resource, amounts = debit.entity_id, debit.resource, debit.amounts
+    for entity_id, resource, limits, amounts, _ in debits:
         image: dict[str, Balance] = {}
-        for limit in debit.limits:
+        for limit in limits:
             name, rate = limit.name, limit.rate
             full_at = found.get((entity_id, resource, name))
             if full_at is None:
-                full_at = now_ns + (amounts.get(name) or 0) * rate[1] // rate[0]
+                full_at = now_ns + bucket.span(amounts.get(name, 0), rate)
             image[name] = Balance(full_at, rate)
         images.append(image)
     return images
@@ -235,10 +254,10 @@ def _is_measured_otherwise(debit: Debit, image: Image) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _upsert(rows: int, is_shared: bool) -> str:
+def _upsert(rows: int, *, is_shared: bool) -> str:
     """The statement for so many rows. In a shared file it also asks that the configuration is as resolved."""
     numbers = itertools.count(4)
-    values = ", ".join(_row([next(numbers) for _ in range(9)], is_shared) for _ in range(rows))
+    values = ", ".join(_row([next(numbers) for _ in range(9)], is_shared=is_shared) for _ in range(rows))
     return f"""
         insert into bucket (namespace, entity, resource, name, full_at, amount, period, fill, used, events, hour)
         values {values}
@@ -252,7 +271,7 @@ def _upsert(rows: int, is_shared: bool) -> str:
             hour = excluded.hour"""
 
 
-def _row(numbers: list[int], is_shared: bool) -> str:
+def _row(numbers: list[int], *, is_shared: bool) -> str:
     entity, resource, name, full_at, amount, period, fill, used, events = (f"?{number}" for number in numbers)
     if is_shared:
         full_at = f"case ?3 when (select config_version from store) then {full_at} end"

@@ -6,7 +6,6 @@ An image is a bucket as the store last showed it: a balance for each limit it ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from zae_limiter.bucket import Rate
@@ -17,8 +16,7 @@ Amounts: TypeAlias = Mapping[str, int]
 Limits: TypeAlias = str | Sequence[Limit]
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """One thing to be granted: an entity, a resource, what it costs, and the limits if not the stored ones."""
 
     entity_id: str
