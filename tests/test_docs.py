@@ -4,6 +4,7 @@ How a page's examples are run is in `tests/examples.py`.
 """
 
 import gc
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -69,11 +70,17 @@ def test_a_command_is_documented(command: str) -> None:
     assert command in commands(REFERENCE / "commands.md", "zae-limiter")
 
 
+@pytest.mark.parametrize("package", ["zae_limiter", "zae_limiter_http", "zae_limiter_asgi"])
+def test_every_public_name_is_in_the_reference(package: str) -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in REFERENCE.glob("*.md"))
+    names: list[str] = importlib.import_module(package).__all__
+
+    assert [name for name in names if not re.search(rf"\b{package}\.{name}\b", text)] == []
+
+
 @pytest.mark.parametrize(
     "error",
-    sorted(
-        name for name, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, Exception)
-    ),
+    sorted(name for name, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, Exception)),
 )
 def test_an_error_is_documented(error: str) -> None:
     assert re.search(rf"\b{error}\b", (REFERENCE / "errors.md").read_text(encoding="utf-8"))
