@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Token
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from zae_limiter import decision
 from zae_limiter.exceptions import RateLimiterUnavailable, RateLimitExceeded, ValidationError
@@ -31,6 +31,7 @@ from zae_limiter.naming import check_identifier, check_resource
 from zae_limiter.store_calls import StoreCalls
 
 OnException: TypeAlias = Literal["roll_back", "keep"]
+F = TypeVar("F", bound=Callable[..., Any])
 
 _LOG_INTERVAL_NS: Final = 60_000_000_000
 _MOST_NAMES: Final = 10_000
@@ -308,7 +309,7 @@ def limited(
     resource: str | Callable[..., str],
     consume: int | Amounts | Callable[..., int | Amounts],
     waits: bool,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[F], F]:
     """The decorator behind `limiter.limited`: each call of the function is one charge.
 
     `waits` says for which face: coroutine functions for the async one, plain functions for the other.
@@ -320,7 +321,7 @@ def limited(
 
         return begin(given(entity_id), given(resource), given(consume))
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(function: F) -> F:
         if inspect.iscoroutinefunction(function) is not waits:
             raise ValidationError(
                 "function",
@@ -328,14 +329,14 @@ def limited(
                 "RateLimiter.limited takes coroutine functions, SyncRateLimiter.limited plain ones",
             )
         if waits:
-            return _limited_coroutine(function, charged)
+            return cast("F", _limited_coroutine(function, charged))
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             with charged(args, kwargs):
                 return function(*args, **kwargs)
 
-        return call
+        return cast("F", call)
 
     return decorate
 

@@ -40,7 +40,7 @@ def blocking(
 
     # Tools that follow `__wrapped__` (inspect, asyncio) would otherwise call the twin a coroutine function.
     signature = inspect.signature(method)
-    del twin.__wrapped__  # type: ignore[attr-defined]
+    del twin.__wrapped__
     twin.__signature__ = signature  # type: ignore[attr-defined]
     return twin
 

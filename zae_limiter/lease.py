@@ -82,7 +82,7 @@ class Lease:
                     found.setdefault(name, each.holds(name))
         return found
 
-    async def consume(self, **amounts: int) -> None:
+    async def consume(self, /, **amounts: int) -> None:
         """Charge more, all or nothing, written at once.
 
         Raises `RateLimitExceeded` when it does not fit, `RateLimiterUnavailable` without a store,
@@ -110,7 +110,7 @@ class Lease:
                 each.charged[name] = each.charged.get(name, 0) + amount
                 each.debits[name] = each.debits.get(name, 0) + (1 if amount else 0)
 
-    async def adjust(self, **amounts: int) -> None:
+    async def adjust(self, /, **amounts: int) -> None:
         """Take more (above 0) or give back (below 0) without a check; the bucket may go into debt.
 
         Raises `ValidationError` for unknown limits, for giving back more than is held, and for over 100 years
@@ -131,7 +131,7 @@ class Lease:
             for name, amount in _named(each.debit, amounts).items():
                 each.pending[name] = each.pending.get(name, 0) + amount
 
-    async def release(self, **amounts: int) -> None:
+    async def release(self, /, **amounts: int) -> None:
         """Give part back; `ValidationError` for more than is held."""
         self._check(amounts)
         _check_positive(amounts)

@@ -15,6 +15,7 @@ from zae_limiter import decision
 from zae_limiter.acquisition import (
     Acquirer,
     Acquisition,
+    F,
     OnException,
     as_limits,
     limited,
@@ -154,7 +155,7 @@ class RateLimiter:
         limits: Limits | None = None,
         max_wait: float = 0,
         on_unavailable: OnUnavailable | OnUnavailableAction | None = None,
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    ) -> Callable[[F], F]:
         """A decorator: each call of a coroutine function is charged. What is callable gets the call's arguments."""
         begin = functools.partial(self.acquire, limits=limits, max_wait=max_wait, on_unavailable=on_unavailable)
         return limited(begin, entity_id=entity_id, resource=resource, consume=consume, waits=True)

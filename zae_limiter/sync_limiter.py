@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from zae_limiter.acquisition import OnException, limited
+from zae_limiter.acquisition import F, OnException, limited
 from zae_limiter.blocking import awaited, blocking, run
 from zae_limiter.limiter import RateLimiter
 from zae_limiter.models import Amounts, Charge, Limits, OnUnavailable, OnUnavailableAction
@@ -108,7 +108,7 @@ class SyncRateLimiter:
         limits: Limits | None = None,
         max_wait: float = 0,
         on_unavailable: OnUnavailable | OnUnavailableAction | None = None,
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    ) -> Callable[[F], F]:
         """A decorator: each call of a function is charged; see `RateLimiter.limited`."""
         begin = functools.partial(self.acquire, limits=limits, max_wait=max_wait, on_unavailable=on_unavailable)
         return limited(begin, entity_id=entity_id, resource=resource, consume=consume, waits=False)
