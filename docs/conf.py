@@ -36,6 +36,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!zae_limiter).*"),
     (r"py:class", r"zae_limiter\..*Acquisition"),  # what `acquire` returns is entered at once, and has no other use
+    (r"py:class", r"zae_limiter\..*\.[A-Z]"),  # type variables
 ]
 
 
