@@ -8,10 +8,11 @@ import functools
 import itertools
 import sqlite3
 from collections.abc import Sequence
-from typing import Final, Protocol, overload
+from typing import Final, overload
 
 from zae_limiter import bucket, decision
 from zae_limiter.embedded.database import Busy, Database, Misfit, Row
+from zae_limiter.embedded.place import Place
 from zae_limiter.models import Amounts, Balance, Change, Debit, Granted, Image, Refused, Stale
 from zae_limiter.ports import Clock
 
@@ -21,13 +22,6 @@ _DAY_NS: Final = 24 * HOUR_NS
 _UNCHECKED: Final = 4_000_000_000_000_000_000
 _DEBITS_A_SWEEP: Final = 512
 _ROWS_A_SWEEP: Final = 128
-
-
-class Place(Protocol):
-    """Where a charge goes: the id of a namespace, and the version of the configuration it was resolved from."""
-
-    namespace_id: str
-    config_version: int
 
 
 class Buckets:
@@ -40,9 +34,7 @@ class Buckets:
         self._until_sweep = _DEBITS_A_SWEEP
         self._swept: Row = ("", "", "", "")
 
-    async def debit(
-        self, debits: Sequence[Debit], *, now_ns: int, deadline_ns: int
-    ) -> Granted | Refused | Stale:
+    async def debit(self, debits: Sequence[Debit], *, now_ns: int, deadline_ns: int) -> Granted | Refused | Stale:
         """Charge all buckets, or none of them."""
         while True:
             sql, parameters = self._statement(debits, now_ns)
@@ -88,9 +80,7 @@ class Buckets:
                 rows += 1
         return _upsert(rows, is_shared=self._database.is_shared), parameters
 
-    async def _judged(
-        self, debits: Sequence[Debit], now_ns: int, deadline_ns: int
-    ) -> Granted | Refused | Stale | None:
+    async def _judged(self, debits: Sequence[Debit], now_ns: int, deadline_ns: int) -> Granted | Refused | Stale | None:
         """Why the statement did not fit; None when by now it would."""
         keys = [(debit.entity_id, debit.resource) for debit in debits]
         found = await self._database.read(lambda connection: self._seen(connection, keys), deadline_ns)
@@ -146,9 +136,7 @@ class Buckets:
                 },
             )
 
-    async def settle(
-        self, changes: Sequence[Change], *, now_ns: int, deadline_ns: int
-    ) -> Sequence[Exception | None]:
+    async def settle(self, changes: Sequence[Change], *, now_ns: int, deadline_ns: int) -> Sequence[Exception | None]:
         """Take and give back without a check; the file takes all of it or none."""
 
         def work(connection: sqlite3.Connection) -> None:
@@ -168,22 +156,20 @@ class Buckets:
                 balance = balance or Balance(now_ns, rates[name])
                 full_at = bucket.debited(balance.full_at, now_ns, delta, balance.rate)
             elif delta < 0 and balance is not None:
-                full_at = balance.full_at - bucket.credited_span(
-                    -delta, change.debits.get(name, 1), balance.rate
-                )
+                full_at = balance.full_at - bucket.credited_span(-delta, change.debits.get(name, 1), balance.rate)
             else:
                 continue
             self._put(connection, change, {name: balance._replace(full_at=full_at)}, {name: delta}, now_ns)
 
     async def read(self, keys: Sequence[tuple[str, str]]) -> Sequence[Image]:
         """The buckets of these entities and resources, in order."""
-        deadline_ns = self._clock.monotonic_ns() + bucket.NS_PER_SECOND
-        return await self._database.read(lambda connection: self._images(connection, keys), deadline_ns)
+        return await self._place.read(lambda connection: self._images(connection, keys))
 
     def _seen(self, connection: sqlite3.Connection, keys: Sequence[tuple[str, str]]) -> list[Image] | None:
         if self._database.is_shared:
             (version,) = connection.execute("select config_version from store").fetchone()
             if version != self._place.config_version:
+                self._database.config_version = version
                 return None
         return self._images(connection, keys)
 
@@ -276,9 +262,7 @@ def _row(numbers: list[int], *, is_shared: bool) -> str:
     if is_shared:
         full_at = f"case ?3 when (select config_version from store) then {full_at} end"
     hour = f"?1 / {HOUR_NS}"
-    return (
-        f"(?2, {entity}, {resource}, {name}, {full_at}, {amount}, {period}, {fill}, {used}, {events}, {hour})"
-    )
+    return f"(?2, {entity}, {resource}, {name}, {full_at}, {amount}, {period}, {fill}, {used}, {events}, {hour})"
 
 
 _READ: Final = """

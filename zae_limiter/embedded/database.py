@@ -57,8 +57,11 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
         self._lock = threading.RLock()
+        self._lock_pid = os.getpid()
         self._landed: list[Row] = []
         self._is_closed = False
+        # What this process knows of the configuration in the file; copies over one connection share it.
+        self.config_version = 0
 
     @property
     def is_open(self) -> bool:
@@ -75,7 +78,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; the next call opens it again only after `open`."""
-        with self._lock:
+        with self._own_lock():
             connection, self._connection = self._connection, None
             self._is_closed = True
             if connection is not None and self._pid == os.getpid():
@@ -86,7 +89,7 @@ class Database:
 
         Raises `Misfit` when a row does not fit, `Busy` when another connection writes for too long.
         """
-        with self._lock:
+        with self._own_lock():
             connection = self._opened()
             landed = self._landed
             landed.clear()
@@ -110,11 +113,9 @@ class Database:
         """Let `work` read and write, all or nothing, nobody else between."""
         return await self._in_transaction("begin immediate", work, deadline_ns)
 
-    async def _in_transaction(
-        self, begin: str, work: Callable[[sqlite3.Connection], T], deadline_ns: int
-    ) -> T:
+    async def _in_transaction(self, begin: str, work: Callable[[sqlite3.Connection], T], deadline_ns: int) -> T:
         def transact() -> T:
-            with self._lock, self._translated():
+            with self._own_lock(), self._translated():
                 connection = self._opened()
                 connection.execute(begin)
                 try:
@@ -153,16 +154,21 @@ class Database:
         else:
             await self._runtime.sleep(min(rest_ns / 1e9, random.uniform(0.001, 0.02)))
 
+    def _own_lock(self) -> Any:
+        # A fork copies a lock as it stands: another thread of the parent may have held it.
+        if self._lock_pid != os.getpid():
+            self._lock, self._lock_pid = threading.RLock(), os.getpid()
+        return self._lock
+
     def _opened(self) -> sqlite3.Connection:
         connection = self._connection
         if connection is not None:
             if self._pid == os.getpid():
                 return connection
             if not self.is_shared:
-                self._pid, self._lock = os.getpid(), threading.RLock()
+                self._pid = os.getpid()
                 return connection
             _INHERITED.append(connection)
-            self._lock = threading.RLock()
         if self._is_closed:
             raise RuntimeError(f"{self.address} is closed; open it again with open() or 'with'")
         with self._translated():
@@ -195,9 +201,7 @@ class Database:
             return
         path = Path(self.path)
         if not path.parent.is_dir():
-            raise InfrastructureNotFoundError(
-                self.address, f"needs the folder {str(path.parent)!r}; create it first"
-            )
+            raise InfrastructureNotFoundError(self.address, f"needs the folder {str(path.parent)!r}; create it first")
         if path.is_dir():
             raise InfrastructureAccessError(self.address, "the path is a folder; name a file in it")
 
@@ -223,18 +227,17 @@ class Database:
         return full_at
 
     def _check_schema(self, connection: sqlite3.Connection) -> None:
-        tables = {
-            name for (name,) in connection.execute("select name from sqlite_schema where type = 'table'")
-        }
+        tables = {name for (name,) in connection.execute("select name from sqlite_schema where type = 'table'")}
         if not tables:
             for statement in _statements():
                 connection.execute(statement)
             connection.execute("insert into store values (?, 1, datetime('now'))", (SCHEMA_VERSION,))
+            connection.execute(
+                "insert into namespace values ('default', 'default', 'active', strftime('%Y-%m-%dT%H:%M:%SZ'), null)"
+            )
             return
         if "store" not in tables:
-            raise InfrastructureAccessError(
-                self.address, "it holds tables of another program; choose another file"
-            )
+            raise InfrastructureAccessError(self.address, "it holds tables of another program; choose another file")
         (version,) = connection.execute("select schema_version from store").fetchone()
         if version != SCHEMA_VERSION:
             raise IncompatibleSchemaError(
