@@ -31,9 +31,6 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 add_module_names = False
 
-# A pattern in a table of contents takes what the list before it has left: often nothing.
-suppress_warnings = ["toc.empty_glob"]
-
 # Only names of ours must resolve: the docs of other projects are not fetched for a build.
 nitpicky = True
 nitpick_ignore_regex = [
