@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from zae_limiter import RateLimitExceeded, RateLimiterUnavailable
+from zae_limiter import RateLimiterUnavailable, RateLimitExceeded
 from zae_limiter.otel import OpenTelemetryObserver
 from zae_limiter.testing import faulty_limiter
 
