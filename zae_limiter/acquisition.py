@@ -93,7 +93,7 @@ class Acquirer:
         calls = self.calls
         deadline_ns = calls.clock.monotonic_ns() + options.timeout_ns
         while True:
-            debits = await self._debits(charges, deadline_ns)
+            debits = await self._debits_in_force(charges, deadline_ns)
             if _never_fits(debits):
                 await self._refuse(debits)
             outcome = await calls.debit(debits, deadline_ns)
@@ -104,10 +104,27 @@ class Acquirer:
             if isinstance(outcome, Refused):
                 raise RateLimitExceeded(decision.statuses(debits, outcome.images, outcome.now_ns))
 
-    async def _debits(self, charges: Sequence[Charge], deadline_ns: int) -> list[Debit]:
+    async def _debits_in_force(self, charges: Sequence[Charge], deadline_ns: int) -> list[Debit]:
+        """The debits by what is remembered of the configuration, or by a second look where that would say no.
+
+        What never reaches the store is not held against its configuration there, and another process may
+        have raised a burst or set a limit since. A store that costs a journey is not asked for it.
+        """
+        looks_again = self.calls.repository.capabilities.answers_inline
+        try:
+            debits = await self._debits(charges, deadline_ns)
+        except ValidationError:
+            if not looks_again:
+                raise
+        else:
+            if not looks_again or not _never_fits(debits):
+                return debits
+        return await self._debits(charges, deadline_ns, fresh=True)
+
+    async def _debits(self, charges: Sequence[Charge], deadline_ns: int, *, fresh: bool = False) -> list[Debit]:
         debits: list[Debit] = []
         for charge in charges:
-            found = await self.calls.resolve(charge.entity_id, charge.resource, deadline_ns)
+            found = await self.calls.resolve(charge.entity_id, charge.resource, deadline_ns, fresh=fresh)
             chain = found.chain
             if charge.limits is not None:
                 own = EffectiveLimits(charge.entity_id, as_limits(charge.limits), None)
@@ -180,8 +197,12 @@ class Acquisition:
         self._lease: Lease | None = None
         self._token: Token[Lease | None] | None = None
 
+    async def begin(self) -> Lease:
+        """The lease alone, for whoever ends it otherwise than with a block: by `settle` or `roll_back`."""
+        return await self._acquirer.granted(self._charges, self._options)
+
     async def __aenter__(self) -> Lease:
-        lease = await self._acquirer.granted(self._charges, self._options)
+        lease = await self.begin()
         self._lease = lease
         self._token = _CURRENT.set(lease)
         return lease

@@ -3,7 +3,8 @@
 The charge is written before the lease is there; what is adjusted or released is written once, at its end.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 
 from zae_limiter import bucket, decision
@@ -181,6 +182,17 @@ def current_lease() -> Lease:
     if lease is None:
         raise RuntimeError("no lease is open here; call this inside 'acquire' or a request that a rule covers")
     return lease
+
+
+@contextlib.contextmanager
+def lend_as_current(lease: Lease | None) -> Iterator[None]:
+    """Let `current_lease()` find a lease within a block."""
+    token = _CURRENT.set(lease)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # ended in another context than it began in: there it is not set
+            _CURRENT.reset(token)
 
 
 def check_amount(name: str, amount: object) -> None:

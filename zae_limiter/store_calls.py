@@ -35,9 +35,9 @@ class StoreCalls:
         self._times = tuple(observer for observer in observers if not isinstance(observer, Counters))
         self._answers_inline = repository.capabilities.answers_inline
 
-    async def resolve(self, entity_id: str, resource: str, deadline_ns: int) -> Resolution:
+    async def resolve(self, entity_id: str, resource: str, deadline_ns: int, *, fresh: bool = False) -> Resolution:
         """The limits in force; `RateLimiterUnavailable` when the store does not tell in time."""
-        step = self.repository.resolve(entity_id, resource)
+        step = self.repository.resolve(entity_id, resource, fresh=fresh)
         try:
             if self._answers_inline:
                 return await step
