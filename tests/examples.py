@@ -7,6 +7,7 @@ What the examples keep under /var/lib/app is kept in a folder of the test's own.
 import ast
 import asyncio
 import inspect
+import re
 import sys
 import types
 from pathlib import Path
@@ -63,11 +64,6 @@ def _evaluate(example: Example, namespace: dict[str, Any], folder: Path, runner:
 
 
 def commands(page: Path, command: str) -> set[str]:
-    """The words that follow a command in the console blocks and in the text of a page."""
-    words = page.read_text(encoding="utf-8").replace("`", " ").replace("$ ", " ").split("\n")
-    return {
-        word.rstrip(".,;:")
-        for line in words
-        for before, word in zip(line.split(), line.split()[1:], strict=False)
-        if before == command
-    }
+    """The words that follow a command where a page shows it: as code in the text, or after a prompt."""
+    text = page.read_text(encoding="utf-8")
+    return set(re.findall(rf"(?:`|^\$ ){command} ([\w-]+)", text, re.MULTILINE))

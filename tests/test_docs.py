@@ -10,10 +10,13 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from tests.examples import ROOT, commands, pages, run_page
 from zae_limiter import exceptions
 from zae_limiter.cli import cli
+from zae_limiter_http import Rule
+from zae_limiter_http.settings import ProxySettings, Settings
 
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -76,6 +79,21 @@ def test_every_public_name_is_in_the_reference(package: str) -> None:
     names: list[str] = importlib.import_module(package).__all__
 
     assert [name for name in names if not re.search(rf"\b{package}\.{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("model", [Settings, ProxySettings])
+def test_every_setting_is_documented_with_its_default(model: type[BaseModel]) -> None:
+    text = (REFERENCE / "settings.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | `{field.default!r}` | " for name, field in model.model_fields.items()]
+
+    assert [row for row in rows if row not in text] == []
+
+
+def test_every_word_of_a_rule_is_documented() -> None:
+    text = (REFERENCE / "http.md").read_text(encoding="utf-8")
+    words = [name for name, word in inspect.signature(Rule).parameters.items() if word.kind is not word.VAR_KEYWORD]
+
+    assert [word for word in words if f"\n| `{word}` | " not in text] == []
 
 
 @pytest.mark.parametrize(

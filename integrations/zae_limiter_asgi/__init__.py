@@ -38,3 +38,7 @@ def __getattr__(name: str) -> Any:
     from zae_limiter_asgi.dependency import rate_limit
 
     return rate_limit
+
+
+def __dir__() -> list[str]:
+    return __all__
