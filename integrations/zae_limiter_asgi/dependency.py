@@ -9,21 +9,12 @@ from typing import Any
 from zae_limiter.exceptions import MissingExtraError
 from zae_limiter.lease import Lease, lend_as_current
 from zae_limiter_asgi.middleware import KEY, facts
-from zae_limiter_http import Passed, Refusal, Rule, SettingsError
+from zae_limiter_http import Passed, Refusal, Refused, Rule, SettingsError
 
 try:
-    from starlette.exceptions import HTTPException
     from starlette.requests import HTTPConnection
 except ImportError as error:
     raise MissingExtraError("fastapi", "rate_limit") from error
-
-
-class Refused(HTTPException):
-    """A refusal on its way from a dependency to the exception handler of the application."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.status, headers=dict(refusal.headers))
-        self.refusal = refusal
 
 
 def rate_limit(limits: Any = None, **words: Any) -> Callable[[HTTPConnection], AsyncIterator[Lease | None]]:

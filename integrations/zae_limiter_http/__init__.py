@@ -5,7 +5,7 @@ from zae_limiter.lease import Lease, current_lease
 from zae_limiter_http.callers import EXEMPT
 from zae_limiter_http.facts import HttpRequest
 from zae_limiter_http.gate import Gate, Passed
-from zae_limiter_http.refusal import Refusal
+from zae_limiter_http.refusal import Refusal, Refused
 from zae_limiter_http.rules import Rule, SettingsError
 from zae_limiter_http.settings import Settings
 
@@ -18,6 +18,7 @@ __all__ = [
     "RateLimitExceeded",
     "RateLimiterUnavailable",
     "Refusal",
+    "Refused",
     "Rule",
     "Settings",
     "SettingsError",

@@ -15,7 +15,7 @@ from zae_limiter.models import Charge, LimitStatus
 from zae_limiter_http import headers, refusal
 from zae_limiter_http.facts import HttpRequest
 from zae_limiter_http.headers import Fields, Style
-from zae_limiter_http.refusal import Page, Refusal
+from zae_limiter_http.refusal import Page, Refusal, Refused
 from zae_limiter_http.rules import Applied, Rule
 from zae_limiter_http.settings import Settings
 
@@ -135,6 +135,8 @@ class Gate:
 
     def answer(self, error: BaseException, inside: Passed) -> Refusal | None:
         """The refusal for an error of the application, if it is one of the limiter's; None for any other."""
+        if isinstance(error, Refused):
+            return error.refusal
         if not isinstance(error, _BAD):
             return None
         charges = inside.charges

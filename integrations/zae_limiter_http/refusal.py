@@ -29,6 +29,14 @@ class Refusal:
     wait_seconds: int | None = None
 
 
+class Refused(Exception):  # noqa: N818 - an answer on its way, not a mistake
+    """Carries a refusal from inside an application to the middleware around it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(f"refused with {refusal.status}; ZaeLimiterMiddleware answers it")
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """How the body is made."""

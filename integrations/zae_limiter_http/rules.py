@@ -303,7 +303,7 @@ def _clashes(rules: Sequence[Rule]) -> list[str]:
             first, other = found.setdefault((resource, limit.name), (index, limit))
             if other != limit and _can_meet(rules[first], rule):
                 mistakes.append(
-                    f"rules[{index}].limits: {limit.name!r} of resource {resource!r} is another limit in rules[{first}];"
+                    f"rules[{index}].limits: {limit.name!r} of resource {resource!r} is another in rules[{first}];"
                     " give one of the rules a name= or its limit another name"
                 )
     return mistakes
@@ -315,4 +315,4 @@ def _can_meet(first: Rule, second: Rule) -> bool:
     if first.methods is not None and second.methods is not None and not first.methods & second.methods:
         return False
     # Keys of two kinds name different entities, so their buckets never meet.
-    return first.key == second.key
+    return bool(first.key == second.key)
