@@ -110,14 +110,13 @@ class Acquirer:
         What never reaches the store is not held against its configuration there, and another process may
         have raised a burst or set a limit since. A store that costs a journey is not asked for it.
         """
-        looks_again = self.calls.repository.capabilities.answers_inline
         try:
             debits = await self._debits(charges, deadline_ns)
         except ValidationError:
-            if not looks_again:
+            if not self.calls.repository.capabilities.answers_inline:
                 raise
         else:
-            if not looks_again or not _never_fits(debits):
+            if not _never_fits(debits) or not self.calls.repository.capabilities.answers_inline:
                 return debits
         return await self._debits(charges, deadline_ns, fresh=True)
 

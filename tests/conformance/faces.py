@@ -30,7 +30,7 @@ class Awaited:
         async def call(*args: Any, **kwargs: Any) -> Any:
             found = value(*args, **kwargs)
             assert not inspect.isawaitable(found), "the blocking face answers at once"
-            return found
+            return Awaited(found) if name == "namespace" else found
 
         return call
 
