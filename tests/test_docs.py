@@ -17,6 +17,7 @@ from zae_limiter import exceptions
 from zae_limiter.cli import cli
 from zae_limiter_http import Rule
 from zae_limiter_http.settings import ProxySettings, Settings
+from zae_limiter_http.words import SettingWords
 
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -87,6 +88,10 @@ def test_every_setting_is_documented_with_its_default(model: type[BaseModel]) ->
     rows = [f"| `{name}` | `{field.default!r}` | " for name, field in model.model_fields.items()]
 
     assert [row for row in rows if row not in text] == []
+
+
+def test_type_checkers_know_every_setting() -> None:
+    assert set(SettingWords.__annotations__) == set(Settings.model_fields) - {"rules"}
 
 
 def test_every_word_of_a_rule_is_documented() -> None:

@@ -6,7 +6,7 @@ application has returned: with the last byte, a client that left, or a cancellat
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from zae_limiter.exceptions import ValidationError
 from zae_limiter.lease import lend_as_current
@@ -14,6 +14,7 @@ from zae_limiter.limiter import RateLimiter
 from zae_limiter.stores import open_limiter
 from zae_limiter_asgi import routes
 from zae_limiter_http import Gate, HttpRequest, Passed, Refusal, Rule, Settings
+from zae_limiter_http.words import SettingWords
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -40,7 +41,7 @@ class ZaeLimiterMiddleware:
         store: str | None = None,
         limiter: RateLimiter | None = None,
         rules: Sequence[Rule | dict[str, Any]] = (),
-        **settings: Any,
+        **settings: Unpack[SettingWords],
     ) -> None:
         if (store is None) is (limiter is None):
             raise ValidationError(
