@@ -180,6 +180,6 @@ async def test_a_limit_that_changed_meanwhile_is_measured_in_the_stored_rate(lim
 async def test_a_limit_may_be_named_self(limiter: Any) -> None:
     limits = [Limit.per_minute("self", 5)]
     async with limiter.acquire("someone", "api", {"self": 1}, limits) as lease:
-        await lease.consume(**{"self": 1})
-        await lease.adjust(**{"self": 1})
+        await lease.consume(self=1)
+        await lease.adjust(self=1)
     assert await limiter.available("someone", "api", limits) == {"self": 2}

@@ -1,0 +1,139 @@
+"""Without a store, and cancelled in the middle: what is raised, let pass, and never lost."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from zae_limiter import RateLimiterUnavailable, RateLimitExceeded
+from zae_limiter.testing import FaultyRepository, TurnableClock, faulty_limiter
+
+LIMITS = "10/minute"
+
+
+def begin(limiter: Any, **options: Any) -> Any:
+    return limiter.acquire("someone", "api", 1, LIMITS, **options)
+
+
+async def turns(number: int = 20) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("method", ["debit", "resolve"])
+async def test_a_failed_store_blocks_unless_it_is_told_otherwise(method: str) -> None:
+    """W14."""
+    limiter, store = faulty_limiter()
+    store.fail(method, error=ConnectionError("no route"))
+    with pytest.raises(RateLimiterUnavailable) as caught:
+        await begin(limiter).__aenter__()
+    assert isinstance(caught.value.cause, ConnectionError)
+    async with begin(limiter, on_unavailable="allow") as lease:
+        assert lease.degraded
+        await lease.consume(rpm=5)
+        await lease.adjust(rpm=5)
+    store.heal()
+    assert await limiter.available("someone", "api", LIMITS) == {"rpm": 10}
+    assert (limiter.stats().degraded, limiter.stats().unavailable) == (1, 1)
+
+
+async def test_the_argument_goes_before_what_is_stored_and_that_before_block() -> None:
+    """Decision 12, W51."""
+    limiter, store = faulty_limiter()
+    await limiter.set_system_defaults(LIMITS, "allow")
+    store.fail("debit")
+    async with begin(limiter) as lease:
+        assert lease.degraded
+    with pytest.raises(RateLimiterUnavailable):
+        await begin(limiter, on_unavailable="block").__aenter__()
+    await limiter.set_system_defaults(LIMITS)
+    with pytest.raises(RateLimiterUnavailable):
+        await begin(limiter).__aenter__()
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, AssertionError, KeyError])
+async def test_a_bug_is_never_an_outage(error: type[Exception]) -> None:
+    """W17."""
+    limiter, store = faulty_limiter()
+    store.fail("debit", error=error("a bug"))
+    with pytest.raises(error):
+        await begin(limiter, on_unavailable="allow").__aenter__()
+
+
+async def test_a_settle_that_fails_neither_raises_nor_gives_back(clock: TurnableClock) -> None:
+    """W15."""
+    limiter, store = faulty_limiter(clock=clock)
+    async with begin(limiter) as lease:
+        await lease.adjust(rpm=2)
+        store.fail("settle", error=ConnectionError("no route"))
+    store.heal()
+    assert await limiter.available("someone", "api", LIMITS) == {"rpm": 9}
+    assert limiter.stats().settle_failed == 1
+
+
+def gated(store: FaultyRepository, method: str) -> tuple[asyncio.Event, asyncio.Event]:
+    reached, gate = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        reached.set()
+        await gate.wait()
+
+    store.before(method, wait)
+    return reached, gate
+
+
+@pytest.mark.parametrize("method", ["resolve", "debit", "settle"])
+async def test_a_cancellation_at_any_wait_loses_and_mints_nothing(method: str) -> None:
+    """W16."""
+    limiter, store = faulty_limiter()
+    reached, gate = gated(store, method)
+
+    async def work() -> None:
+        async with begin(limiter) as lease:
+            await lease.adjust(rpm=2)
+
+    task = asyncio.create_task(work())
+    await reached.wait()
+    task.cancel()
+    await turns()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await turns()
+    store.heal()
+    # What was settling is settled; what was only asked for is given back.
+    expected = 7 if method == "settle" else 10
+    assert await limiter.available("someone", "api", LIMITS) == {"rpm": expected}
+
+
+async def test_a_store_that_never_answers_ends_with_the_deadline() -> None:
+    limiter, store = faulty_limiter()
+    _, gate = gated(store, "debit")
+    with pytest.raises(RateLimiterUnavailable):
+        await begin(limiter, timeout=0.02).__aenter__()
+    gate.set()
+    await turns()
+    store.heal()
+    assert await limiter.available("someone", "api", LIMITS) == {"rpm": 10}
+
+
+async def test_a_store_that_is_known_to_be_down_is_not_asked_until_a_second_has_passed(clock: TurnableClock) -> None:
+    """Decision 11."""
+    limiter, store = faulty_limiter(clock=clock)
+    store.fail("debit")
+    for number in range(8):
+        with pytest.raises(RateLimiterUnavailable):
+            await limiter.acquire(f"user-{number}", "api", 1, LIMITS).__aenter__()
+    assert store.calls.count("debit") == 5
+    store.heal()
+    clock.turn(1)
+    async with begin(limiter):
+        pass
+
+
+async def test_a_refusal_does_not_count_as_a_failure() -> None:
+    limiter, _ = faulty_limiter()
+    await limiter.acquire("someone", "api", 10, LIMITS).__aenter__()
+    for _ in range(20):
+        with pytest.raises(RateLimitExceeded):
+            await begin(limiter, on_unavailable="allow").__aenter__()
