@@ -10,7 +10,7 @@ from tests.conformance.faces import SHARED, STORES
 from zae_limiter.testing import TurnableClock
 
 
-@pytest.fixture(params=STORES.values(), ids=STORES)
+@pytest.fixture(params=list(STORES.values()), ids=list(STORES))
 async def limiter(request: pytest.FixtureRequest, clock: TurnableClock, tmp_path: Path) -> AsyncIterator[Any]:
     made = request.param(clock, tmp_path)
     await made.repository.open()
@@ -18,7 +18,7 @@ async def limiter(request: pytest.FixtureRequest, clock: TurnableClock, tmp_path
     await made.close()
 
 
-@pytest.fixture(params=SHARED.values(), ids=SHARED)
+@pytest.fixture(params=list(SHARED.values()), ids=list(SHARED))
 async def two_limiters(
     request: pytest.FixtureRequest, clock: TurnableClock, tmp_path: Path
 ) -> AsyncIterator[tuple[Any, Any]]:

@@ -45,9 +45,11 @@ async def test_a_parent_that_has_no_room_refuses_and_its_child_keeps_its_tokens(
     await limiter.set_limits(child, [RPM])
     await limiter.set_limits(parent, [Limit.per_minute("rpm", 2)])
     await take(limiter, child, 2)
-    for _ in range(3):
-        with pytest.raises(RateLimitExceeded) as caught:
+    for _ in range(2):
+        with pytest.raises(RateLimitExceeded):
             await take(limiter, child)
+    with pytest.raises(RateLimitExceeded) as caught:
+        await take(limiter, child)
     assert [status.entity_id for status in caught.value.violations] == [parent]
     assert [status.entity_id for status in caught.value.passed] == [child]
     assert (await limiter.repository.get_buckets(child))[0].tokens == 8

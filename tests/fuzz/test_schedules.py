@@ -21,7 +21,7 @@ from zae_limiter.testing import TurnableClock, sync_memory_limiter
 
 SCHEDULES: Final = int(os.environ.get("ZAE_LIMITER_FUZZ_SCHEDULES", "2000"))
 PARTS: Final = 4
-PLANS: Final = (
+PLANS: Final[tuple[tuple[Limit, ...], ...]] = (
     (Limit.per_minute("rpm", 10), Limit.per_hour("tph", 70)),
     (Limit.per_minute("rpm", 20), Limit.per_hour("tph", 70)),
     (Limit.per_minute("rpm", 7, 15),),
