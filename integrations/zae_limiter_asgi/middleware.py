@@ -50,6 +50,7 @@ class ZaeLimiterMiddleware:
         self.app = app
         self.limiter = limiter if limiter is not None else open_limiter(str(store))
         self.gate = Gate(self.limiter, Settings.of({"rules": tuple(rules), **settings}))
+        self._answers_inline = self.limiter.repository.capabilities.answers_inline
         self._opening: asyncio.Lock | None = None
         self._is_open = False
         self._endings: set[asyncio.Future[None]] = set()
@@ -66,7 +67,7 @@ class ZaeLimiterMiddleware:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._open()
         outer = scope.get(KEY)
-        request = facts(scope, self.app)
+        request = facts(scope, self.app if self.gate.asks_for_routes else None)
         entered = await self.gate.enter(request, passed=outer if isinstance(outer, Passed) else None)
         if isinstance(entered, Refusal):
             await answered(send, entered)
@@ -105,6 +106,9 @@ class ZaeLimiterMiddleware:
             await self._ended(entered, started[0] if started else None)
 
     async def _ended(self, entered: Passed, status: int | None) -> None:
+        if self._answers_inline:
+            await self.gate.leave(entered, status=status)
+            return
         # Shielded and kept: a server may cancel the request while its lease is being written.
         ending = asyncio.ensure_future(self.gate.leave(entered, status=status))
         self._endings.add(ending)

@@ -13,7 +13,7 @@ def matched(app: Any, scope: MutableMapping[str, Any]) -> tuple[str | None, str 
     known = scope.get("path_template")
     if isinstance(known, str):
         return known, None
-    inner = _router_of(app)
+    inner = None if app is None else _router_of(app)
     if inner is None or "starlette.routing" not in sys.modules:
         return None, None
     found = next(_matches(inner, scope), None)

@@ -3,6 +3,7 @@
 Exactly one source is believed; there is no falling back from one header to another.
 """
 
+import functools
 import ipaddress
 import logging
 import re
@@ -98,6 +99,7 @@ class Addresses:
             logger.warning(message)
 
 
+@functools.lru_cache(maxsize=4096)
 def parsed(text: str) -> Address | None:
     """An address as a header or a server writes it, with or without a port; None for anything else."""
     if len(text) > 100:

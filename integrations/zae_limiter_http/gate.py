@@ -54,6 +54,7 @@ class Gate:
         self.limiter = limiter
         self._settings = settings
         self._rules = settings.rule_set()
+        self.asks_for_routes = self._rules.asks_for_routes
         secret = settings.hash_secret.get_secret_value() if settings.hash_secret else None
         self._style = Style(
             settings.header_style,

@@ -184,6 +184,12 @@ class Rule:
         methods = self.methods or frozenset()
         return method in methods or (method == "HEAD" and "GET" in methods)
 
+    @property
+    def asks_for_route(self) -> bool:
+        """Whether the rule looks at the template or the view of a request."""
+        by_match = isinstance(self.match, str) and self.match.startswith(("route:", "view:"))
+        return by_match or self.resource in ("route", "method+route")
+
     def resource_of(self, request: HttpRequest) -> Any:
         """The resource that is charged; awaitable where `resource` is async."""
         if callable(self.resource):
@@ -244,6 +250,11 @@ class Rules:
         self._exempt_methods = frozenset(method.upper() for method in exempt_methods)
         self._exempt_paths = tuple(exempt_paths)
         self._exempt_when = exempt_when
+
+    @property
+    def asks_for_routes(self) -> bool:
+        """Whether any rule looks at the template or the view of a request, which costs a look at all routes."""
+        return any(rule.asks_for_route for rule in self._rules)
 
     async def applied(
         self, request: HttpRequest, *, seen: set[tuple[str, ...]], only: Sequence[Rule] | None = None

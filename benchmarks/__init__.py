@@ -1,0 +1,1 @@
+"""What is compared side by side; run by `make bench`, never by the tests."""
