@@ -264,3 +264,10 @@ async def test_a_limit_that_callers_drop_in_turn_does_not_come_back_full(limiter
         await take(limiter, {"rpd": 1}, limits=[RPM, rpd])
         await take(limiter, {"rpm": 1}, limits=[RPM])
     assert not await is_granted(limiter, {"rpd": 1}, limits=[RPM, rpd])
+
+
+async def test_a_bucket_keeps_its_tokens_when_its_rate_changes_and_the_charge_fits(limiter: Any) -> None:
+    await take(limiter, 50, limits=[Limit.per_minute("rpm", 100)])
+    slower = [Limit.custom("rpm", 100, 10, 60)]
+    await take(limiter, 1, limits=slower)
+    assert await limiter.available("someone", "api", slower) == {"rpm": 49}

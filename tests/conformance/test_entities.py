@@ -190,6 +190,19 @@ async def test_what_another_process_has_set_is_not_refused_by_what_is_remembered
     await take(second, "someone", {"rph": 5})
 
 
+async def test_a_lowered_limit_is_in_force_in_another_process_although_the_charge_would_fit(
+    two_limiters: tuple[Any, Any],
+) -> None:
+    """Decision 9."""
+    first, second = two_limiters
+    await first.set_system_defaults("50/minute")
+    await take(second, "someone")
+    await first.set_system_defaults("2/minute")
+    await take(second, "someone")
+    with pytest.raises(RateLimitExceeded):
+        await take(second, "someone")
+
+
 async def test_namespaces_do_not_see_each_other(limiter: Any) -> None:
     """W44."""
     with pytest.raises(NamespaceNotFoundError):
