@@ -34,7 +34,7 @@ ifeq ($(strip $(PYTEST_ARGS)),)
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto --dist worksteal
 	@$(BIN)/coverage combine --quiet && mkdir -p build && $(BIN)/coverage report > build/coverage.txt; \
-	status=$$?; tail -n 1 build/coverage.txt; exit $$status
+	status=$$?; grep "^TOTAL" build/coverage.txt; exit $$status
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif
