@@ -44,7 +44,7 @@ def awaiting(loop: asyncio.AbstractEventLoop, limiter: RateLimiter, limits: str)
 
 def others(found: storage.Storage, *, several: int) -> Contender:
     """The moving window of `limits`, as often as there are limits."""
-    strategy = strategies.SlidingWindowCounterRateLimiter(found)  # type: ignore[arg-type]
+    strategy = strategies.SlidingWindowCounterRateLimiter(found)
     rates = [parse("1000000/second"), parse("50000000/minute")][:several]
 
     def hit(calls: int) -> None:

@@ -19,9 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).parents[1]
-PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
-    "project"
-]
+PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES: Final = ("zae_limiter", "zae_limiter_http", "zae_limiter_asgi")
 NEEDED_BY_A_TOOL_THAT_BRINGS_IT: Final = frozenset({"zae_limiter.pytest_plugin"})
 

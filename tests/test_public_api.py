@@ -55,9 +55,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 
 def test_every_error_can_be_imported_from_the_root() -> None:
-    errors = {
-        name for name, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, Exception)
-    }
+    errors = {name for name, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, Exception)}
 
     assert errors - set(zae_limiter.__all__) == set()
 
@@ -75,9 +73,7 @@ def test_importing_the_root_loads_nothing_that_an_extra_brings() -> None:
     everything = "import zae_limiter; [getattr(zae_limiter, name) for name in zae_limiter.__all__]"
 
     assert loaded_by(everything) & BROUGHT_BY_EXTRAS == set()
-    assert (
-        loaded_by("import zae_limiter") & {"asyncio", "click", "rich", "sqlite3", *BROUGHT_BY_EXTRAS} == set()
-    )
+    assert loaded_by("import zae_limiter") & {"asyncio", "click", "rich", "sqlite3", *BROUGHT_BY_EXTRAS} == set()
 
 
 def test_the_shared_http_package_and_the_middleware_load_no_framework() -> None:

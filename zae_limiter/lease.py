@@ -4,7 +4,7 @@ The charge is written before the lease is there; what is adjusted or released is
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
 
 from zae_limiter import bucket, decision
@@ -185,7 +185,7 @@ def current_lease() -> Lease:
 
 
 @contextlib.contextmanager
-def lend_as_current(lease: Lease | None) -> Iterator[None]:
+def lend_as_current(lease: Lease | None) -> Generator[None, None, None]:
     """Let `current_lease()` find a lease within a block."""
     token = _CURRENT.set(lease)
     try:

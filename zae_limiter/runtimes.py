@@ -111,7 +111,9 @@ class AsyncRuntime:
             raise
         finally:
             # A leader that was cancelled has answered nobody: its followers wait again, the first of them leads.
-            waiting.extendleft(entry for entry in reversed(group[1:]) if entry[1] and not entry[1].done())
+            for waiter, future_of in reversed(group[1:]):
+                if future_of is not None and not future_of.done():
+                    waiting.appendleft((waiter, future_of))
             self._hand_on(key, waiting)
 
     async def _waited(self, future: asyncio.Future[Any], waiting: deque[Any], key: Hashable, seconds: float) -> Any:
@@ -228,7 +230,7 @@ class BlockingRuntime:
         finally:
             self._hand_on(key, [follower for follower in group[1:] if not follower.is_answered])
 
-    def _joined(self, key: Hashable, member: M, seconds: float) -> "list[_Follower] | _Follower":
+    def _joined(self, key: Hashable, member: object, seconds: float) -> "list[_Follower] | _Follower":
         """The group to write for, or this call itself once another has written for it."""
         own = _Follower(member)
         with self._condition:

@@ -152,5 +152,5 @@ def faulty_limiter(
     """An async limiter in memory whose store fails when told."""
     chosen = clock or TurnableClock()
     runtime = TurningRuntime(chosen)
-    repository = FaultyRepository(EmbeddedRepository(":memory:", clock=chosen, runtime=runtime))
+    repository: Any = FaultyRepository(EmbeddedRepository(":memory:", clock=chosen, runtime=runtime))
     return RateLimiter(repository, clock=chosen, runtime=runtime, observers=observers), repository

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
-from zae_limiter_asgi import Rule, ZaeLimiterMiddleware
 
 from zae_limiter import Lease, Limit, RateLimiter, current_lease, open_limiter
+from zae_limiter_asgi import Rule, ZaeLimiterMiddleware
 
 STORE: Final = os.environ.get("ZAE_LIMITER_STORE", "embedded:///tmp/zae-limiter-llm-proxy.db")
 REQUESTS_A_MINUTE: Final = int(os.environ.get("LLM_PROXY_RPM", "3"))

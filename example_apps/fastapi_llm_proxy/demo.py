@@ -21,7 +21,7 @@ ROOT: Final = HERE.parents[1]
 SHOWN: Final = ("ratelimit-policy", "ratelimit", "retry-after")
 
 
-class NotAsAnnounced(Exception):
+class NotAsAnnounced(Exception):  # noqa: N818 - said of a step, not of the program
     """A step did not show what it should have."""
 
 
@@ -104,7 +104,9 @@ def served(store: str) -> Iterator[httpx.Client]:
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
             ready(client, server)
-            print(f"uvicorn serves example_apps/fastapi_llm_proxy on port {port}, on {store.split('/')[-1]}")
+            print(
+                f"uvicorn serves example_apps/fastapi_llm_proxy on port {port}, on {store.rsplit('/', maxsplit=1)[-1]}"
+            )
             yield client
     finally:
         server.terminate()

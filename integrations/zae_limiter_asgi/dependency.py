@@ -23,7 +23,8 @@ def rate_limit(limits: Any = None, **words: Any) -> Callable[[HTTPConnection], A
     The resource is the route unless one is named. `ZaeLimiterMiddleware` must stand around the application.
     Raises `SettingsError` with all mistakes.
     """
-    rule = Rule(limits=limits, **{"resource": words.get("name") or "route", **words})
+    chosen: dict[str, Any] = {"resource": words.get("name") or "route", **words}
+    rule = Rule(limits=limits, **chosen)
     if rule.mistakes:
         raise SettingsError([f"rate_limit.{mistake}" for mistake in rule.mistakes])
 

@@ -50,8 +50,8 @@ def _matches(router: Any, scope: MutableMapping[str, Any]) -> Iterator[tuple[str
 
 
 def _fits(context: Any, scope: MutableMapping[str, Any], full: Any) -> bool:
-    matches = getattr(context, "matches", None)
-    return callable(matches) and matches(dict(scope))[0] is full
+    matches: Any = getattr(context, "matches", None)
+    return matches is not None and matches(dict(scope))[0] is full
 
 
 def _starlette_matches(

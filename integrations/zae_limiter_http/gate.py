@@ -11,7 +11,7 @@ from typing import Any, Final
 from zae_limiter.exceptions import RateLimiterUnavailable, RateLimitExceeded, ZAELimiterError
 from zae_limiter.lease import Lease
 from zae_limiter.limiter import RateLimiter
-from zae_limiter.models import Charge, LimitStatus
+from zae_limiter.models import Charge, LimitStatus, OnUnavailableAction
 from zae_limiter_http import headers, refusal
 from zae_limiter_http.facts import HttpRequest
 from zae_limiter_http.headers import Fields, Style
@@ -93,7 +93,9 @@ class Gate:
 
     async def _charge(self, inside: Passed, applied: Applied) -> None:
         rules = list(dict.fromkeys(rule for rule, _ in applied.charges))
-        chosen = next((rule.on_unavailable for rule in rules if rule.on_unavailable), self._settings.on_unavailable)
+        chosen: OnUnavailableAction | None = next(
+            (rule.on_unavailable for rule in rules if rule.on_unavailable), self._settings.on_unavailable
+        )
         acquisition = self.limiter.acquire_all(
             [charge for _, charge in applied.charges],
             on_unavailable=chosen,

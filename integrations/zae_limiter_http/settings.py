@@ -129,8 +129,7 @@ class Settings(BaseModel):
 
     def refund_of(self, rule: Rule) -> RefundOn:
         """When a charge of this rule is given back: the rule's word, else the setting's."""
-        found: RefundOn = rule.refund_on if rule.refund_on is not None else self.refund_on
-        return found
+        return rule.refund_on if rule.refund_on is not None else self.refund_on  # type: ignore[no-any-return]
 
 
 _CALLABLES = ("exempt_when", "responder", "refund_on")

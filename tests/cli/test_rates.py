@@ -14,9 +14,7 @@ def rates(*arguments: str) -> Result:
 
 def test_the_table_has_a_row_for_each_limit() -> None:
     shown = rates("100/minute+150; tpm=90000/minute")
-    cells = [
-        [cell.strip() for cell in line.split("│")[1:-1]] for line in shown.output.splitlines() if "│" in line
-    ]
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.output.splitlines() if "│" in line]
 
     assert shown.exit_code == 0
     assert cells == [

@@ -22,8 +22,9 @@ IP = "ip4:203.0.113.9"
 async def test_c37_a_denied_answer_keeps_its_cors_headers(world: World) -> None:
     exposed = ["Retry-After", "RateLimit", "RateLimit-Policy"]
     world.serve(wrap=lambda app: CORSMiddleware(app, allow_origins=["*"], expose_headers=exposed))
-    for _ in range(3):
-        response = await world.get(origin="https://page.example")
+    for _ in range(2):
+        await world.get(origin="https://page.example")
+    response = await world.get(origin="https://page.example")
     assert response.status_code == 429
     assert response.headers["access-control-allow-origin"] == "*"
     assert response.headers["access-control-expose-headers"] == ", ".join(exposed)
@@ -145,7 +146,7 @@ async def test_c51_installed_twice_a_rule_is_charged_once(world: World) -> None:
 
 async def test_c53_an_adjustment_in_the_handler_shows_in_the_headers(world: World) -> None:
     async def handler(request: Request) -> Response:
-        await current_lease().adjust(tpm=500)  # type: ignore[arg-type]
+        await current_lease().adjust(tpm=500)
         return Response("done")
 
     world.serve(handler, rules=[{"key": "ip", "limits": "tpm=1000/minute", "cost": {"tpm": 100}}])

@@ -20,7 +20,7 @@ THREE = [
 
 
 def _parsed(value: str) -> Any:
-    found = http_sfv.List()
+    found = http_sfv.List()  # type: ignore[attr-defined]
     found.parse(value.encode())
     assert str(found) == value
     return {item.value: dict(item.params) for item in found}

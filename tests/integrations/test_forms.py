@@ -136,7 +136,7 @@ def test_c96_every_mistake_is_told_at_once_with_its_place() -> None:
                 Rule(key="ipp", limits="5/month"),
                 {"limits": ["1/minute"], "cost": {"nope": 1, "rpm": -1}, "metods": ["GET"]},
             ],
-            header_stile=["x"],
+            header_stile=["x"],  # type: ignore[call-arg]
             proxy={"trusted_proxies": ["*"]},
             responder="no.such.module:name",
             hash_secret="very-secret",
