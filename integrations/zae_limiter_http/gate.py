@@ -93,9 +93,8 @@ class Gate:
 
     async def _charge(self, inside: Passed, applied: Applied) -> None:
         rules = list(dict.fromkeys(rule for rule, _ in applied.charges))
-        chosen: OnUnavailableAction | None = next(
-            (rule.on_unavailable for rule in rules if rule.on_unavailable), self._settings.on_unavailable
-        )
+        told: list[OnUnavailableAction] = [rule.on_unavailable for rule in rules if rule.on_unavailable]
+        chosen = told[0] if told else self._settings.on_unavailable
         acquisition = self.limiter.acquire_all(
             [charge for _, charge in applied.charges],
             on_unavailable=chosen,

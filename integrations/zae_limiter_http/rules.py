@@ -94,8 +94,8 @@ class Rule:
         self.exempt_when = exempt_when
         self.last = last
         self.max_wait = max_wait
-        self.on_unavailable = on_unavailable
-        self.refund_on = refund_on
+        self.on_unavailable: OnUnavailableAction | None = on_unavailable
+        self.refund_on: RefundOn | None = refund_on
         self.name = name
         self.validated = validated
         self.problem = problem

@@ -129,7 +129,8 @@ class Settings(BaseModel):
 
     def refund_of(self, rule: Rule) -> RefundOn:
         """When a charge of this rule is given back: the rule's word, else the setting's."""
-        return rule.refund_on if rule.refund_on is not None else self.refund_on  # type: ignore[no-any-return]
+        general: RefundOn = self.refund_on
+        return general if rule.refund_on is None else rule.refund_on
 
 
 _CALLABLES = ("exempt_when", "responder", "refund_on")
