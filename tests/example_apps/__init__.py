@@ -1,0 +1,1 @@
+"""Each example app starts for real and does what its README says."""
