@@ -196,8 +196,10 @@ async def test_a_lowered_limit_is_in_force_in_another_process_although_the_charg
     """Decision 9."""
     first, second = two_limiters
     await first.set_system_defaults("50/minute")
+    # The first look at a configuration is not remembered, the second is.
     await take(second, "someone")
-    await first.set_system_defaults("2/minute")
+    await take(second, "someone")
+    await first.set_system_defaults("3/minute")
     await take(second, "someone")
     with pytest.raises(RateLimitExceeded):
         await take(second, "someone")
