@@ -42,7 +42,7 @@ endif
 check: $(VENV)/.group-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
