@@ -26,6 +26,8 @@ SINGLES: Final = {
 }
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _LONGEST: Final = 8_192
+_PAIR: Final = re.compile(r"""([\w!#$%&'*+.^`|~-]+)=([^\s;,"\\]+|"(?:[^"\\]|\\.)*")""", re.ASCII)
+_ELEMENT: Final = re.compile(rf"[ \t]*(?:{_PAIR.pattern})?(?:[ \t]*;[ \t]*(?:{_PAIR.pattern})?)*[ \t]*", re.ASCII)
 
 logger = logging.getLogger("zae_limiter.http")
 
@@ -123,26 +125,26 @@ def parsed(text: str) -> Address | None:
 
 def _hops(source: str, request: HttpRequest) -> list[Address | None]:
     text = request.header(LISTS[source]) or ""
-    if not text or len(text) > _LONGEST:
+    if len(text) > _LONGEST:
         # Its right end is the trusted one, so that is what is kept of a header that is too long.
         text = text[-_LONGEST:].partition(",")[2]
-    elements = text.split(",") if source == "xff" else _forwarded_elements(text)
-    if source == "xff":
-        return [parsed(element) for element in elements if element.strip()]
-    return [_forwarded_for(element) for element in elements if element.strip()]
-
-
-def _forwarded_elements(text: str) -> list[str]:
-    """The elements of RFC 7239, 4; a comma in a quoted string separates nothing."""
-    return re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', text)
+    read = parsed if source == "xff" else _forwarded_for
+    return [read(element) for element in text.split(",") if element.strip()]
 
 
 def _forwarded_for(element: str) -> Address | None:
-    for pair in re.findall(r'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+', element):
-        name, _, value = pair.partition("=")
-        if name.strip().lower() == "for":
-            return parsed(re.sub(r"\\(.)", r"\1", value.strip().strip('"')))
-    return None
+    """The address of an element of RFC 7239, 4; None unless all of it is well formed.
+
+    Elements are cut at every comma, quoted or not: a client that leaves a quote open would otherwise swallow
+    what the proxy adds, and be believed. A comma that really was quoted leaves broken pieces, which are no address.
+    """
+    if not _ELEMENT.fullmatch(element):
+        return None
+    found = [value for name, value in _PAIR.findall(element) if name.lower() == "for"]
+    if len(found) != 1:
+        return None
+    value = found[0]
+    return parsed(re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value)
 
 
 def _by_count(peer: Address, hops: Sequence[Address | None], count: int) -> Address:

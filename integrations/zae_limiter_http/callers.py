@@ -25,7 +25,7 @@ class _Exempt:
 EXEMPT: Final = _Exempt()
 
 KeyFunction: TypeAlias = Callable[[Any], "Parts | Awaitable[Parts]"]
-Parts: TypeAlias = "str | Sequence[str] | _Exempt | None"
+Parts: TypeAlias = "str | int | Sequence[str] | _Exempt | None"
 Key: TypeAlias = "str | Sequence[str | KeyFunction] | KeyFunction"
 
 
@@ -129,7 +129,7 @@ def _header_value(request: HttpRequest, name: str) -> str | None:
 
 
 def _from_parts(found: Any) -> str:
-    if isinstance(found, str):
-        return encode("custom", found)
+    if isinstance(found, str | int):
+        return encode("custom", str(found))
     parts = tuple(str(part) for part in found)
     return encode("custom", parts[0]) if len(parts) == 1 else mixed(parts)

@@ -40,7 +40,9 @@ def keyed(value: str, secret: str | None) -> str:
 
 def mixed(parts: tuple[str, ...]) -> str:
     """The identifier of several parts together."""
-    return f"mix:{hashlib.sha256(chr(0x1F).join(parts).encode()).hexdigest()[:32]}"
+    # Each part's length stands before it, so that no part can pass for the border of two.
+    told = "".join(f"{len(part)}\x1f{part}\x1f" for part in parts)
+    return f"mix:{hashlib.sha256(told.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def resource_name(text: str) -> str:

@@ -100,7 +100,8 @@ class Rule:
         self.validated = validated
         self.problem = problem
         # Two rules of the same words are one rule: a limiter that is installed twice charges it once.
-        self.identity = tuple(repr(getattr(self, word)) for word in _WORDS)
+        words = (getattr(self, word) for word in _WORDS)
+        self.identity = tuple(repr(sorted(word) if isinstance(word, frozenset) else word) for word in words)
         self._check()
 
     def _checked(self, place: str, check: Callable[[], Any], otherwise: Any) -> Any:
@@ -325,5 +326,5 @@ def _can_meet(first: Rule, second: Rule) -> bool:
         return False
     if first.methods is not None and second.methods is not None and not first.methods & second.methods:
         return False
-    # Keys of two kinds name different entities, so their buckets never meet.
-    return bool(first.key == second.key)
+    # The address is the end of every chain, so a key of the address alone may meet any other.
+    return bool(first.key == second.key) or "ip" in (first.key, second.key)

@@ -72,6 +72,7 @@ def test_c58_to_c64_the_address_is_the_nearest_that_is_not_a_trusted_proxy(
         ("for=unknown", "ip4:10.0.0.1"),
         ('proto=https;For="1.1.1.1:80";by=x, for=10.0.0.3', "ip4:1.1.1.1"),
         ('for="unclosed', "ip4:10.0.0.1"),
+        ('for=6.6.6.6;x=", for=1.1.1.1', "ip4:1.1.1.1"),
     ],
 )
 def test_c63_the_forwarded_header_is_read_as_rfc_7239_says(value: str, entity: str) -> None:
@@ -177,3 +178,11 @@ async def test_c73_a_key_function_passes_on_or_exempts() -> None:
     assert await callers.entities(lambda _: ("tenant", "user"), request) != await callers.entities(
         lambda _: "tenant", request
     )
+
+
+async def test_parts_of_a_key_cannot_pass_for_one_another() -> None:
+    callers = Callers(Addresses(Proxies()))
+    request = HttpRequest("GET", "/", (), "203.0.113.9")
+    first = await callers.entities(lambda _: ("a\x1fb", "c"), request)
+    assert first != await callers.entities(lambda _: ("a", "b\x1fc"), request)
+    assert await callers.entities(lambda _: 42, request) == ("custom:42",)
