@@ -116,10 +116,16 @@ class ZaeLimiterMiddleware:
         await asyncio.shield(ending)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        failures: list[Exception] = []
+
         async def receiving() -> Message:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self._open()
+                try:
+                    await self._open()
+                except Exception as error:
+                    failures.append(error)
+                    raise
             return message
 
         async def sending(message: Message) -> None:
@@ -129,10 +135,11 @@ class ZaeLimiterMiddleware:
 
         try:
             await self.app(scope, receiving, sending)
-        except Exception as error:
-            if self._is_open:
+        except Exception:
+            # An application without a lifespan raises here; servers take that as "none", and the first request opens.
+            if not failures:
                 raise
-            await send({"type": "lifespan.startup.failed", "message": f"the limiter cannot start: {error}"})
+            await send({"type": "lifespan.startup.failed", "message": f"the limiter cannot start: {failures[0]}"})
 
     async def _open(self) -> None:
         if self._is_open:

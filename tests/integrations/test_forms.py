@@ -164,3 +164,21 @@ def test_two_rules_that_would_fight_over_one_bucket_are_told() -> None:
 def test_a_store_or_a_limiter_must_be_named() -> None:
     with pytest.raises(ValidationError, match="give one of store="):
         ZaeLimiterMiddleware(FastAPI())
+
+
+async def test_an_application_without_lifespan_starts_all_the_same() -> None:
+    async def only_http(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+
+    guarded = ZaeLimiterMiddleware(only_http, store="memory:")
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with pytest.raises(AssertionError):
+        await guarded({"type": "lifespan", "state": {}, "asgi": {}}, receive, send)
+    assert sent == []
