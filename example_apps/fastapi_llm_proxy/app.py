@@ -8,6 +8,7 @@ import html
 import json
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from fastapi import FastAPI, HTTPException, Request
@@ -33,6 +34,8 @@ async def prepare(limiter: RateLimiter) -> None:
     for user in USERS.values():
         if await limiter.get_entity(f"custom:{user}") is None:
             await limiter.create_entity(f"custom:{user}", name=user, parent_id=ORGANISATION, cascade=True)
+    if await limiter.get_resource_defaults("tiny-model"):
+        return
     plan = [
         Limit.per_minute("rpm", REQUESTS_A_MINUTE),
         Limit.per_minute("tpm", 600, unit="tokens"),
@@ -42,8 +45,15 @@ async def prepare(limiter: RateLimiter) -> None:
     await limiter.set_limits(ORGANISATION, organisation, resource="tiny-model")
 
 
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Prepare the store once; the middleware has opened it by then."""
+    await prepare(limiter)
+    yield
+
+
 limiter = open_limiter(STORE)
-app = FastAPI(title="A proxy in front of language models")
+app = FastAPI(title="A proxy in front of language models", lifespan=lifespan)
 app.add_middleware(
     ZaeLimiterMiddleware,
     limiter=limiter,
@@ -52,14 +62,11 @@ app.add_middleware(
         Rule("/v1/chat", key=user_of, resource="tiny-model", cost={"rpm": 1, "tpm": RESERVED_TOKENS}),
     ],
 )
-_prepared = asyncio.Lock()
 
 
 @app.get("/health")
 async def health() -> dict[str, bool]:
     """Whether the store answers; never limited."""
-    async with _prepared:
-        await prepare(limiter)
     return {"ok": await limiter.is_available()}
 
 
