@@ -65,6 +65,16 @@ def test_a_make_target_that_is_named_exists(page: Path) -> None:
     assert named - targets == set()
 
 
+@pytest.mark.parametrize("page", [*pages(), Path("CONTRIBUTING.md"), Path("CHANGELOG.md")], ids=str)
+def test_prose_has_one_sentence_a_line(page: Path) -> None:
+    prose = re.sub(
+        r"^```.*?^```|<!--.*?-->", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    lines = [re.sub("`[^`]*`", "x", line) for line in prose.splitlines() if not line.startswith("|")]
+
+    assert [line for line in lines if re.search(r"[a-z)\]][.!?] [A-Zx*\[]", line)] == []
+
+
 def test_the_two_commands_are_in_the_readme() -> None:
     assert {"demo", "test"} <= commands(ROOT / "README.md", "make")
 
