@@ -75,6 +75,15 @@ def test_prose_has_one_sentence_a_line(page: Path) -> None:
     assert [line for line in lines if re.search(r"[a-z)\]][.!?] [A-Zx*\[]", line)] == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_a_path_that_is_named_outside_the_docs_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    paths = re.findall(r"`((?:docs|tests|example_apps|integrations|zae_limiter|benchmarks|\.ci)/[\w./]*)`", text)
+
+    assert [path for path in (*links, *paths) if not (ROOT / path).exists()] == []
+
+
 def test_the_two_commands_are_in_the_readme() -> None:
     assert {"demo", "test"} <= commands(ROOT / "README.md", "make")
 
