@@ -18,6 +18,7 @@ from zae_limiter import RateLimiter, SyncRateLimiter, open_limiter, open_sync_li
 
 ONE = "1000000/second"
 TWO = "1000000/second; 50000000/minute"
+TEN = "; ".join(f"limit{number}=1000000/second" for number in range(10))
 
 
 def blocking(limiter: SyncRateLimiter, limits: str, entities: Iterator[str]) -> Contender:
@@ -109,7 +110,9 @@ def main() -> None:
             "ours, memory, sync, 2 limits": blocking(memory, TWO, hot),
             "ours, memory, sync, 2 limits, 10,000 buckets": blocking(memory, TWO, spread),
             "ours, memory, async, 2 limits": awaiting(loop, async_memory, TWO),
+            "ours, memory, sync, 10 limits": blocking(memory, TEN, itertools.repeat("user-10")),
             "ours, file, sync, 1 limit": blocking(file, ONE, hot),
+            "ours, file, sync, 10 limits": blocking(file, TEN, itertools.repeat("user-10")),
             "ours, file, sync, 2 limits": blocking(file, TWO, hot),
             "ours, file, async, 2 limits": awaiting(loop, async_file, TWO),
             "limits, memory, 2 limits": others(storage.MemoryStorage(), several=2),

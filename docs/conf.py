@@ -17,7 +17,7 @@ author = "the zae-limiter authors"
 copyright = f"2026, {author}"
 version = release = zae_limiter.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "zae-limiter"
@@ -36,7 +36,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!zae_limiter).*"),
     (r"py:class", r"zae_limiter\..*Acquisition"),  # what `acquire` returns is entered at once, and has no other use
-    (r"py:class", r"zae_limiter\..*\.[A-Z]"),  # type variables
+    (r"py:class", r"zae_limiter\w*\..*\.[A-Z]"),  # type variables
 ]
 
 

@@ -9,11 +9,15 @@ from zae_limiter import (
     EmbeddedRepository,
     Lease,
     RateLimiter,
+    Repository,
     RepositoryProtocol,
+    StackManager,
     SyncEmbeddedRepository,
     SyncLease,
     SyncRateLimiter,
+    SyncRepository,
     SyncRepositoryProtocol,
+    SyncStackManager,
 )
 
 TWINS = [
@@ -21,6 +25,8 @@ TWINS = [
     (Lease, SyncLease),
     (RepositoryProtocol, SyncRepositoryProtocol),
     (EmbeddedRepository, SyncEmbeddedRepository),
+    (Repository, SyncRepository),
+    (StackManager, SyncStackManager),
 ]
 
 

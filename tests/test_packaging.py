@@ -3,25 +3,22 @@
 It is filled with links to the declared dependencies that are installed here, so no network is asked.
 """
 
-import importlib.metadata
 import json
 import subprocess
 import sys
-import tomllib
-import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
-ROOT: Final = Path(__file__).parents[1]
-PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-PACKAGES: Final = ("zae_limiter", "zae_limiter_http", "zae_limiter_asgi")
-NEEDED_BY_A_TOOL_THAT_BRINGS_IT: Final = frozenset({"zae_limiter.pytest_plugin"})
+from tests.environments import environment, needed
+from tests.packages import PACKAGES, PYPROJECT, ROOT
+
+PROJECT: Final[dict[str, Any]] = PYPROJECT["project"]
+NEEDED_BY_A_TOOL_THAT_BRINGS_IT: Final = frozenset(
+    {"zae_limiter.pytest_plugin", "zae_limiter_django.ninja", "zae_limiter_django.throttling"}
+)
 
 IMPORT_EACH: Final = """
 import importlib, json, sys
@@ -57,41 +54,11 @@ def modules_in(wheel: Path) -> list[str]:
     return sorted(names - NEEDED_BY_A_TOOL_THAT_BRINGS_IT)
 
 
-def needed(requirements: list[str], extras: frozenset[str] = frozenset()) -> set[str]:
-    """The names of all distributions that these requirements bring, their own requirements included."""
-    found: dict[tuple[str, frozenset[str]], None] = {}
-    waiting = [(Requirement(text), extras) for text in requirements]
-    while waiting:
-        requirement, wanted = waiting.pop()
-        markers = [{"extra": extra} for extra in wanted or {""}]
-        if requirement.marker and not any(requirement.marker.evaluate(marker) for marker in markers):
-            continue
-        key = (requirement.name, frozenset(requirement.extras))
-        if key not in found:
-            found[key] = None
-            asked = importlib.metadata.requires(requirement.name) or []
-            waiting += [(Requirement(text), key[1]) for text in asked]
-    return {canonicalize_name(name) for name, _ in found}
-
-
-def top_level_files(distribution: str) -> Iterator[Path]:
-    files = importlib.metadata.files(distribution) or []
-    for top in sorted({file.parts[0] for file in files if file.parts[0] not in {"..", "__pycache__"}}):
-        yield Path(str(importlib.metadata.distribution(distribution).locate_file(top)))
-
-
-def environment(folder: Path, wheel: Path, distributions: set[str]) -> Path:
+def installed(folder: Path, wheel: Path, distributions: set[str]) -> Path:
     """A clean environment with the wheel and these distributions; the path of its interpreter."""
-    venv.create(folder, symlinks=True)
-    python = folder / "bin" / "python"
+    python = environment(folder, distributions)
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, capture_output=True)
-    site_packages = next(folder.glob("lib/python*/site-packages"))
-    for distribution in distributions:
-        for file in top_level_files(distribution):
-            link = site_packages / file.name
-            if not link.is_symlink():  # a namespace folder belongs to several distributions
-                link.symlink_to(file)
     return python
 
 
@@ -114,7 +81,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
 
 def test_the_core_needs_neither_a_framework_nor_a_cloud(wheel: Path, tmp_path: Path) -> None:
     core = needed(PROJECT["dependencies"])
-    python = environment(tmp_path / "core", wheel, core)
+    python = installed(tmp_path / "core", wheel, core)
     outcomes = imported(python, modules_in(wheel))
     script = [str(python.with_name("zae-limiter")), "--version"]
     answer = subprocess.run(script, check=True, capture_output=True, text=True)
@@ -130,7 +97,7 @@ def test_the_core_needs_neither_a_framework_nor_a_cloud(wheel: Path, tmp_path: P
 def test_with_all_extras_every_module_imports(wheel: Path, tmp_path: Path) -> None:
     extras = PROJECT["optional-dependencies"]
     external = [text for extra in extras.values() for text in extra if not text.startswith("zae-limiter")]
-    python = environment(tmp_path / "all", wheel, needed([*PROJECT["dependencies"], *external]))
+    python = installed(tmp_path / "all", wheel, needed([*PROJECT["dependencies"], *external]))
 
     outcomes = imported(python, modules_in(wheel))
     assert {name: outcome for name, outcome in outcomes.items() if outcome != "imported"} == {}

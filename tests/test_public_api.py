@@ -14,7 +14,7 @@ import pytest
 import zae_limiter
 from zae_limiter import exceptions, models
 
-PACKAGES: Final = ("zae_limiter", "zae_limiter_http", "zae_limiter_asgi")
+PACKAGES: Final = ("zae_limiter", "zae_limiter_http", "zae_limiter_asgi", "zae_limiter_django", "zae_limiter_flask")
 BROUGHT_BY_EXTRAS: Final = frozenset(
     {
         "aioboto3",
@@ -80,3 +80,19 @@ def test_the_shared_http_package_and_the_middleware_load_no_framework() -> None:
     loaded = loaded_by("import zae_limiter_http, zae_limiter_asgi.middleware")
 
     assert loaded & {"django", "fastapi", "flask", "starlette"} == set()
+
+
+PROMISED = """
+    RateLimiter Repository RepositoryBuilder RepositoryProtocol Lease StackManager SyncRateLimiter SyncRepository
+    SyncRepositoryBuilder SyncRepositoryProtocol SyncLease SyncConfigCache SyncStackManager EmbeddedRepository
+    SyncEmbeddedRepository open_limiter open_sync_limiter current_lease Charge Limit LimiterInfo LimitName Entity
+    LimitStatus BucketState UsageSnapshot UsageSummary ResourceCapacity EntityCapacity StackOptions BackendCapabilities
+    Status CacheStats ConfigSource AuditEvent AuditAction OnUnavailable ZAELimiterError RateLimitError
+    InfrastructureError EntityError VersionError RateLimitExceeded RateLimiterUnavailable EntityNotFoundError
+    EntityExistsError StackCreationError StackAlreadyExistsError InfrastructureNotFoundError NamespaceNotFoundError
+    VersionMismatchError IncompatibleSchemaError ValidationError InvalidIdentifierError InvalidNameError
+"""
+
+
+def test_the_names_that_users_were_promised_are_there() -> None:
+    assert set(PROMISED.split()) <= set(zae_limiter.__all__)

@@ -18,15 +18,21 @@ if TYPE_CHECKING:
         InfrastructureNotFoundError,
         InvalidIdentifierError,
         InvalidNameError,
+        LocalStoreError,
         MissingExtraError,
         NamespaceNotFoundError,
         RateLimitError,
         RateLimiterUnavailable,
         RateLimitExceeded,
+        StackAlreadyExistsError,
+        StackCreationError,
         ValidationError,
         VersionError,
+        VersionMismatchError,
         ZAELimiterError,
     )
+    from zae_limiter.infra.stack_manager import StackManager
+    from zae_limiter.infra.sync_stack_manager import SyncStackManager
     from zae_limiter.lease import Lease, current_lease
     from zae_limiter.limiter import RateLimiter
     from zae_limiter.models import (
@@ -40,19 +46,25 @@ if TYPE_CHECKING:
         Entity,
         EntityCapacity,
         Limit,
+        LimiterInfo,
         LimitName,
         LimitStatus,
         OnUnavailable,
         ResourceCapacity,
+        StackOptions,
+        Status,
         UsageSnapshot,
         UsageSummary,
     )
     from zae_limiter.observers import LimiterStats, Observer
+    from zae_limiter.repository import Repository
+    from zae_limiter.repository_builder import RepositoryBuilder, SyncRepositoryBuilder
     from zae_limiter.repository_protocol import RepositoryProtocol
     from zae_limiter.stores import open_limiter, open_sync_limiter
     from zae_limiter.sync_config_cache import SyncConfigCache
     from zae_limiter.sync_lease import SyncLease
     from zae_limiter.sync_limiter import SyncRateLimiter
+    from zae_limiter.sync_repository import SyncRepository
     from zae_limiter.sync_repository_protocol import SyncRepositoryProtocol
 
 __version__ = "0.1.0"
@@ -69,15 +81,21 @@ _MODULES = {
         "InfrastructureNotFoundError",
         "InvalidIdentifierError",
         "InvalidNameError",
+        "LocalStoreError",
         "MissingExtraError",
         "NamespaceNotFoundError",
         "RateLimitError",
         "RateLimitExceeded",
         "RateLimiterUnavailable",
+        "StackAlreadyExistsError",
+        "StackCreationError",
         "ValidationError",
         "VersionError",
+        "VersionMismatchError",
         "ZAELimiterError",
     ),
+    "zae_limiter.infra.stack_manager": ("StackManager",),
+    "zae_limiter.infra.sync_stack_manager": ("SyncStackManager",),
     "zae_limiter.lease": ("Lease", "current_lease"),
     "zae_limiter.limiter": ("RateLimiter",),
     "zae_limiter.models": (
@@ -93,17 +111,23 @@ _MODULES = {
         "Limit",
         "LimitName",
         "LimitStatus",
+        "LimiterInfo",
         "OnUnavailable",
         "ResourceCapacity",
+        "StackOptions",
+        "Status",
         "UsageSnapshot",
         "UsageSummary",
     ),
     "zae_limiter.observers": ("LimiterStats", "Observer"),
+    "zae_limiter.repository": ("Repository",),
+    "zae_limiter.repository_builder": ("RepositoryBuilder", "SyncRepositoryBuilder"),
     "zae_limiter.repository_protocol": ("RepositoryProtocol",),
     "zae_limiter.stores": ("open_limiter", "open_sync_limiter"),
     "zae_limiter.sync_config_cache": ("SyncConfigCache",),
     "zae_limiter.sync_lease": ("SyncLease",),
     "zae_limiter.sync_limiter": ("SyncRateLimiter",),
+    "zae_limiter.sync_repository": ("SyncRepository",),
     "zae_limiter.sync_repository_protocol": ("SyncRepositoryProtocol",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -132,7 +156,9 @@ __all__ = [
     "Limit",
     "LimitName",
     "LimitStatus",
+    "LimiterInfo",
     "LimiterStats",
+    "LocalStoreError",
     "MissingExtraError",
     "NamespaceNotFoundError",
     "Observer",
@@ -141,17 +167,28 @@ __all__ = [
     "RateLimitExceeded",
     "RateLimiter",
     "RateLimiterUnavailable",
+    "Repository",
+    "RepositoryBuilder",
     "RepositoryProtocol",
     "ResourceCapacity",
+    "StackAlreadyExistsError",
+    "StackCreationError",
+    "StackManager",
+    "StackOptions",
+    "Status",
     "SyncConfigCache",
     "SyncEmbeddedRepository",
     "SyncLease",
     "SyncRateLimiter",
+    "SyncRepository",
+    "SyncRepositoryBuilder",
     "SyncRepositoryProtocol",
+    "SyncStackManager",
     "UsageSnapshot",
     "UsageSummary",
     "ValidationError",
     "VersionError",
+    "VersionMismatchError",
     "ZAELimiterError",
     "__version__",
     "current_lease",

@@ -1,41 +1,25 @@
 """From charges to a lease: which limits apply, the debits to write, the wait for room, a store that fails."""
 
-import functools
-import inspect
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import Token
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Never, TypeAlias
 
 from zae_limiter import decision
+from zae_limiter.debits import as_limits, check_consume, debits_of, merged, never_fits
 from zae_limiter.exceptions import RateLimiterUnavailable, RateLimitExceeded, ValidationError
-from zae_limiter.lease import _CURRENT, Lease, check_amount, refuse_what_never_fits
-from zae_limiter.models import (
-    Amounts,
-    Charge,
-    Debit,
-    EffectiveLimits,
-    Granted,
-    Limit,
-    Limits,
-    OnUnavailable,
-    OnUnavailableAction,
-    Refused,
-    check_limits,
-    limits_from_text,
-)
+from zae_limiter.lease import _CURRENT, Lease, Parts, refuse_what_never_fits, take_back
+from zae_limiter.models import Charge, Debit, Granted, OnUnavailable, OnUnavailableAction, Refused, Resolution
 from zae_limiter.naming import check_identifier, check_resource
 from zae_limiter.store_calls import StoreCalls
 
 OnException: TypeAlias = Literal["roll_back", "keep"]
-F = TypeVar("F", bound=Callable[..., Any])
 
 _LOG_INTERVAL_NS: Final = 60_000_000_000
-_MOST_NAMES: Final = 10_000
-_cached_limits = functools.lru_cache(maxsize=1024)(limits_from_text)
+_MOST_REMEMBERED: Final = 10_000
 
 logger = logging.getLogger("zae_limiter.limiter")
 
@@ -50,6 +34,17 @@ class Options:
     on_exception: OnException
 
 
+class _Prepared(NamedTuple):
+    """The debits to write, whether any wait makes them fit, and which are whose where there are several charges."""
+
+    debits: Sequence[Debit]
+    fits: bool
+    parts: Parts = ()
+
+
+_NOTHING_MADE: Final = (None, _Prepared((), fits=True))
+
+
 class Acquirer:
     """Grants charges through one repository."""
 
@@ -57,6 +52,7 @@ class Acquirer:
         self.calls = calls
         self._next_log_ns = 0
         self._names: set[tuple[str, str]] = set()
+        self._made: dict[Charge, tuple[Resolution | None, _Prepared]] = {}
 
     async def granted(self, charges: Sequence[Charge], options: Options) -> Lease:
         """One lease over all charges, or the error that says why not."""
@@ -93,66 +89,97 @@ class Acquirer:
         calls = self.calls
         deadline_ns = calls.clock.monotonic_ns() + options.timeout_ns
         while True:
-            debits = await self._debits_in_force(charges, deadline_ns)
-            if _never_fits(debits):
+            debits, fits, parts = self._at_hand(charges) or await self._in_force(charges, deadline_ns)
+            if not fits:
                 await self._refuse(debits)
             outcome = await calls.debit(debits, deadline_ns)
             if isinstance(outcome, Granted):
                 for observer in calls.observers:
                     observer.granted(charges[0].resource)
-                return Lease(calls, debits, outcome.images, outcome.now_ns, options.timeout_ns)
+                return Lease(calls, debits, outcome.images, outcome.now_ns, options.timeout_ns, parts)
             if isinstance(outcome, Refused):
-                raise RateLimitExceeded(decision.statuses(debits, outcome.images, outcome.now_ns))
+                raise RateLimitExceeded(decision.refusal(debits, outcome))
+            self._check_time(charges[0], deadline_ns)
 
-    async def _debits_in_force(self, charges: Sequence[Charge], deadline_ns: int) -> list[Debit]:
+    async def _in_force(self, charges: Sequence[Charge], deadline_ns: int) -> _Prepared:
         """The debits by what is remembered of the configuration, or by a second look where that would say no.
 
         What never reaches the store is not held against its configuration there, and another process may
-        have raised a burst or set a limit since. A store that costs a journey is not asked for it.
+        have raised a burst or set a limit since. Only a store that counts its changes is asked for it: the
+        configuration of any other one is in force here when its time in the cache is over.
         """
+        resolutions = await self._resolved(charges, deadline_ns)
+        is_counted = resolutions[0].version != 0
         try:
-            debits = await self._debits(charges, deadline_ns)
+            made = self._prepared(charges, resolutions)
         except ValidationError:
-            if not self.calls.repository.capabilities.answers_inline:
+            if not is_counted:
                 raise
         else:
-            if not _never_fits(debits) or not self.calls.repository.capabilities.answers_inline:
-                return debits
-        return await self._debits(charges, deadline_ns, fresh=True)
+            if made.fits or not is_counted:
+                return made
+        return self._prepared(charges, await self._resolved(charges, deadline_ns, fresh=True))
 
-    async def _debits(self, charges: Sequence[Charge], deadline_ns: int, *, fresh: bool = False) -> list[Debit]:
-        debits: list[Debit] = []
-        for charge in charges:
-            found = await self.calls.resolve(charge.entity_id, charge.resource, deadline_ns, fresh=fresh)
-            chain = found.chain
-            if charge.limits is not None:
-                own = EffectiveLimits(charge.entity_id, as_limits(charge.limits), None)
-                chain = (own, *chain[1:])
-            elif not chain[0].limits:
-                raise ValidationError(
-                    "limits",
-                    charge.resource,
-                    f"no limits are set for {charge.entity_id!r} at any level; pass limits= or set defaults",
-                )
-            debits += _debits_of(charge, chain)
-        return debits if len(charges) == 1 else _merged(debits)
+    def _at_hand(self, charges: Sequence[Charge]) -> _Prepared | None:
+        """What the same charge wrote last, as long as its configuration is remembered; it never says no."""
+        charge = charges[0]
+        if len(charges) > 1 or not _is_plain(charge):
+            return None
+        found, made = self._made.get(charge, _NOTHING_MADE)
+        if found is None or self.calls.repository.remembered(charge.entity_id, charge.resource) is not found:
+            return None
+        return made
+
+    def _prepared(self, charges: Sequence[Charge], resolutions: Sequence[Resolution]) -> _Prepared:
+        parts = [(charge, debits_of(charge, each)) for charge, each in zip(charges, resolutions, strict=True)]
+        debits = [debit for _, own in parts for debit in own]
+        if len(charges) > 1:
+            debits = merged(debits)
+        made = _Prepared(debits, not never_fits(debits), parts if len(charges) > 1 else ())
+        if made.fits and len(charges) == 1 and _is_plain(charges[0]):
+            if len(self._made) >= _MOST_REMEMBERED:
+                self._made.clear()
+            self._made[charges[0]] = (resolutions[0], made)
+        return made
+
+    async def _resolved(self, charges: Sequence[Charge], deadline_ns: int, *, fresh: bool = False) -> list[Resolution]:
+        """What is in force for each charge; the first is the oldest, so that the store goes by its version."""
+        return [
+            await self.calls.resolve(charge.entity_id, charge.resource, deadline_ns, fresh=fresh) for charge in charges
+        ]
+
+    def _check_time(self, charge: Charge, deadline_ns: int) -> None:
+        if self.calls.clock.monotonic_ns() >= deadline_ns:
+            raise RateLimiterUnavailable(
+                "the configuration changed again and again until the deadline",
+                stack_name=self.calls.repository.address,
+                entity_id=charge.entity_id,
+                resource=charge.resource,
+            )
 
     def _is_free(self, charge: Charge) -> bool:
         """Whether a charge costs nothing by its form; one that does is checked here."""
         entity_id, resource, consume, limits = charge
         if limits is not None and not isinstance(limits, str) and not limits:
-            return True
+            return not as_limits(limits)
         # The patterns cost as much as the rest of the way: names that were checked are not checked again.
-        if (entity_id, resource) not in self._names:
-            check_identifier(entity_id)
-            check_resource(resource)
-            if len(self._names) >= _MOST_NAMES:
-                self._names.clear()
-            self._names.add((entity_id, resource))
+        try:
+            is_known = (entity_id, resource) in self._names
+        except TypeError:  # no text, which the checks tell
+            is_known = False
+        if not is_known:
+            self._check_names(entity_id, resource)
         if type(consume) is int and consume >= 0:
             return False
-        _check_amounts(consume)
+        check_consume(consume)
         return not consume
+
+    def _check_names(self, entity_id: str, resource: str) -> None:
+        check_identifier(entity_id)
+        check_resource(resource)
+        if len(self._names) >= _MOST_REMEMBERED:
+            self._names.clear()
+        self._names.add((entity_id, resource))
 
     async def _refuse(self, debits: Sequence[Debit]) -> None:
         images: Sequence[Mapping[str, Any]] = [{}] * len(debits)
@@ -165,7 +192,7 @@ class Acquirer:
     ) -> Lease:
         resource = charges[0].resource
         cause = failure.cause or failure
-        action = options.on_unavailable or await self.calls.repository.resolve_on_unavailable()
+        action = options.on_unavailable or await self.calls.stored_action()
         self._log(failure, action)
         if action == "block":
             for observer in self.calls.observers:
@@ -180,14 +207,21 @@ class Acquirer:
         if now_ns >= self._next_log_ns:
             self._next_log_ns = now_ns + _LOG_INTERVAL_NS
             what = "charges pass unlimited" if action == "allow" else "charges fail"
-            cause = failure.cause or failure
-            logger.error("the store %s is unavailable (%s); %s", failure.stack_name, type(cause).__name__, what)
+            logger.error("the store %s is unavailable (%s); %s", failure.stack_name, _told(failure), what)
+
+
+def _told(failure: RateLimiterUnavailable) -> str:
+    """What the store says is wrong; a failure without a cause may speak of an entity, which no log names."""
+    if failure.cause is None:
+        return type(failure).__name__
+    reason = getattr(failure.cause, "reason", None) or failure.cause
+    return f"{type(failure.cause).__name__}: {' '.join(str(reason).split())}".removesuffix(": ")
 
 
 class Acquisition:
     """The `async with` of a charge: gives a `Lease`, settles it at the end, or gives it back on an exception."""
 
-    __slots__ = ("_acquirer", "_charges", "_lease", "_options", "_token")
+    __slots__ = ("_acquirer", "_charges", "_is_entered", "_lease", "_options", "_token")
 
     def __init__(self, acquirer: Acquirer, charges: Sequence[Charge], options: Options) -> None:
         self._acquirer = acquirer
@@ -195,36 +229,46 @@ class Acquisition:
         self._options = options
         self._lease: Lease | None = None
         self._token: Token[Lease | None] | None = None
+        self._is_entered = False
 
     async def begin(self) -> Lease:
         """The lease alone, for whoever ends it otherwise than with a block: by `settle` or `roll_back`."""
         return await self._acquirer.granted(self._charges, self._options)
 
     async def __aenter__(self) -> Lease:
-        lease = await self.begin()
-        self._lease = lease
+        if self._is_entered:
+            raise RuntimeError("the acquisition is entered already; call acquire() for each block")
+        self._is_entered = True
+        try:
+            lease = self._lease = await self._acquirer.granted(self._charges, self._options)
+        except BaseException:
+            self._is_entered = False
+            raise
         self._token = _CURRENT.set(lease)
         return lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._token is not None:
-            try:
-                _CURRENT.reset(self._token)
-            except ValueError:  # ended in another context than it began in: there it is not set
-                self._token = None
-        if self._lease is None:
+        if self._lease is None or self._token is None:
             raise RuntimeError("the acquisition was not entered; use 'async with'")
+        self._is_entered = False
+        take_back(self._token, self._lease)
         if kind is None or self._options.on_exception == "keep":
             await self._lease.settle()
         else:
             await self._lease.roll_back()
 
+    # Hidden from type checkers, which would take the mistake for a way of use and not tell it.
+    if not TYPE_CHECKING:
 
-def as_limits(limits: Limits) -> tuple[Limit, ...]:
-    """Limits given as text or as values, checked."""
-    return _cached_limits(limits) if isinstance(limits, str) else check_limits(limits)
+        def __enter__(self) -> Never:
+            raise TypeError("this limiter is asynchronous; use 'async with limiter.acquire(...)', or a SyncRateLimiter")
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def __await__(self) -> Never:
+            raise TypeError("acquire() is a block and no call; use 'async with limiter.acquire(...) as lease'")
 
 
 def options(
@@ -253,120 +297,6 @@ def nanoseconds(field: str, seconds: float, *, least: float = 0.001) -> int:
     return int(seconds * 1_000_000_000)
 
 
-def _check_amounts(consume: int | Amounts) -> None:
-    if not isinstance(consume, Mapping):
-        consume = {"consume": consume}
-    for name, amount in consume.items():
-        if type(amount) is not int:
-            check_amount(name, amount)
-        if amount < 0:
-            raise ValidationError(name, str(amount), "must not be negative; give back with lease.release()")
-
-
-def _never_fits(debits: Sequence[Debit]) -> bool:
-    for _, _, limits, amounts, _ in debits:
-        for limit in limits:
-            amount = amounts.get(limit.name)
-            if amount is not None and amount > limit.burst:
-                return True
-    return False
-
-
-def _debits_of(charge: Charge, chain: Sequence[EffectiveLimits]) -> list[Debit]:
-    consume, resource = charge.consume, charge.resource
-    debits: list[Debit] = []
-    if not isinstance(consume, int):
-        _check_names(consume, chain)
-        for index, level in enumerate(chain):
-            named = {limit.name: consume[limit.name] for limit in level.limits if limit.name in consume}
-            if named:
-                debits.append(Debit(level.entity_id, resource, level.limits, named, index == 0))
-        return debits
-    for index, level in enumerate(chain):
-        if level.limits:
-            amounts = {limit.name: consume if limit.unit == "requests" else 0 for limit in level.limits}
-            debits.append(Debit(level.entity_id, resource, level.limits, amounts, index == 0))
-    return debits
-
-
-def _check_names(consume: Amounts, chain: Sequence[EffectiveLimits]) -> None:
-    known = [limit.name for level in chain for limit in level.limits]
-    for name in consume:
-        if name not in known:
-            raise ValidationError("consume", name, f"no such limit here; in force are {', '.join(sorted(known))}")
-
-
-def _merged(debits: Sequence[Debit]) -> list[Debit]:
-    """One debit a bucket: amounts of charges that meet in one are added."""
-    found: dict[tuple[str, str], Debit] = {}
-    for debit in debits:
-        key = (debit.entity_id, debit.resource)
-        other = found.get(key)
-        found[key] = debit if other is None else _joined(other, debit)
-    return list(found.values())
-
-
-def _joined(first: Debit, second: Debit) -> Debit:
-    limits = {limit.name: limit for limit in first.limits}
-    for limit in second.limits:
-        if limits.setdefault(limit.name, limit) != limit:
-            raise ValidationError(
-                "limits",
-                limit.name,
-                f"two charges of {first.resource!r} define it differently; give one another name",
-            )
-    amounts = dict(first.amounts)
-    for name, amount in second.amounts.items():
-        amounts[name] = amounts.get(name, 0) + amount
-    merged = check_limits(limits.values())
-    return Debit(first.entity_id, first.resource, merged, amounts, first.is_leaf or second.is_leaf)
-
-
-def limited(
-    begin: Callable[[str, str, int | Amounts], Any],
-    *,
-    entity_id: str | Callable[..., str],
-    resource: str | Callable[..., str],
-    consume: int | Amounts | Callable[..., int | Amounts],
-    waits: bool,
-) -> Callable[[F], F]:
-    """The decorator behind `limiter.limited`: each call of the function is one charge.
-
-    `waits` says for which face: coroutine functions for the async one, plain functions for the other.
-    """
-
-    def charged(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        def given(value: Any) -> Any:
-            return value(*args, **kwargs) if callable(value) else value
-
-        return begin(given(entity_id), given(resource), given(consume))
-
-    def decorate(function: F) -> F:
-        if inspect.iscoroutinefunction(function) is not waits:
-            raise ValidationError(
-                "function",
-                getattr(function, "__qualname__", repr(function)),
-                "RateLimiter.limited takes coroutine functions, SyncRateLimiter.limited plain ones",
-            )
-        if waits:
-            return cast("F", _limited_coroutine(function, charged))
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with charged(args, kwargs):
-                return function(*args, **kwargs)
-
-        return cast("F", call)
-
-    return decorate
-
-
-def _limited_coroutine(
-    function: Callable[..., Awaitable[Any]], charged: Callable[[tuple[Any, ...], dict[str, Any]], Any]
-) -> Callable[..., Any]:
-    @functools.wraps(function)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        async with charged(args, kwargs):
-            return await function(*args, **kwargs)
-
-    return call
+def _is_plain(charge: Charge) -> bool:
+    # A bool would be found under the int that it equals, and a list of limits under nothing.
+    return type(charge.consume) is int and (charge.limits is None or type(charge.limits) is str)

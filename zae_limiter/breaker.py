@@ -14,10 +14,11 @@ _PROBE_NS: Final = 1_000_000_000
 class Breaker:
     """Counts failures of the store in a row; times are readings of the monotonic clock."""
 
-    __slots__ = ("_buckets", "_failures", "_first_ns", "_next_probe_ns", "is_open")
+    __slots__ = ("_buckets", "_failures", "_first_ns", "_next_probe_ns", "is_open", "outages")
 
     def __init__(self) -> None:
         self.is_open = False
+        self.outages = 0
         self._failures = 0
         self._first_ns = 0
         self._next_probe_ns = 0
@@ -32,12 +33,17 @@ class Breaker:
         self._next_probe_ns = now_ns + _PROBE_NS
         return True
 
+    def answered_a_read(self) -> None:
+        """The store has told the limits of a charge: the charge itself may follow, and shows whether all is well."""
+        self._next_probe_ns = 0
+
     def succeeded(self) -> None:
         """The store has answered."""
         if self._failures:
             self._failures = 0
             self._buckets.clear()
             self.is_open = False
+            self.outages += 1
 
     def failed(self, bucket: tuple[str, str], now_ns: int) -> None:
         """A call for this bucket has failed."""

@@ -11,6 +11,8 @@ Rate = tuple[int, int]
 
 NS_PER_SECOND: Final = 1_000_000_000
 LONGEST_FILL_NS: Final = 100 * 365 * 86_400 * NS_PER_SECOND
+MOST_FILLS: Final = 1_000_000_000
+"""The largest `bucket_ttl_multiplier`: more fills of a bucket than this are for ever."""
 
 
 def lowest_terms(amount: int, period_ns: int) -> Rate:

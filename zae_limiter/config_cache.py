@@ -87,22 +87,31 @@ class ConfigCache:
         return self._last_on_unavailable or "block"
 
     async def resolution(
-        self, entity_id: str, resource: str, batch_fetch_fn: BatchFetch, *, fresh: bool = False
+        self, entity_id: str, resource: str, batch_fetch_fn: BatchFetch, *, fresh: bool = False, version: int = 0
     ) -> Resolution:
-        """The limits in force for an entity and for its parents, as far as it cascades."""
+        """The limits in force for an entity and for its parents, as far as it cascades; of the version given."""
         key = (entity_id, resource)
-        if not fresh:
-            found = self._resolutions.get(key)
-            if found is not None and found[0] > self._clock.monotonic_ns():
-                self._hits += 1
-                self._move_to_end(key)
-                return found[1]
+        if not fresh and (found := self.remembered(entity_id, resource, version)) is not None:
+            return found
         generation = self._generation
         made, expires = await self._resolved(entity_id, resource, batch_fetch_fn, fresh=fresh)
+        made = made._replace(version=version)
         if self.enabled and generation == self._generation:
             self._resolutions[key] = (expires, made)
             _bound(self._resolutions, self._max_entries)
+            if generation != self._generation:  # another thread has made all void since it was looked at above
+                self._resolutions.pop(key, None)
         return made
+
+    def remembered(self, entity_id: str, resource: str, version: int = 0) -> Resolution | None:
+        """The limits in force as far as they are remembered; None when they have to be read."""
+        key = (entity_id, resource)
+        found = self._resolutions.get(key)
+        if found is None or found[0] <= self._clock.monotonic_ns() or found[1].version != version:
+            return None
+        self._hits += 1
+        self._move_to_end(key)
+        return found[1]
 
     def _move_to_end(self, key: tuple[str, str]) -> None:
         try:
@@ -200,6 +209,9 @@ class ConfigCache:
             values = await members[0](missing)
             if generation == self._generation:
                 self._remember(values, expires)
+                if generation != self._generation:  # as in `resolution`
+                    for slot in values:
+                        self._slots.pop(slot, None)
             return [values] * len(members)
 
         key = (id(self), self._generation, missing)
@@ -221,6 +233,13 @@ class ConfigCache:
         """Forget the limits of one entity for one resource."""
         self._generation += 1
         self._slots.pop(Slot("entity_limits", entity_id, resource), None)
+        self._resolutions.clear()
+
+    def renew(self, entity_id: str, resource: str) -> None:
+        """Forget all that what is in force for one entity and one resource rests on."""
+        self._generation += 1
+        for slot in (Slot("entity", entity_id), *_level_slots(entity_id, resource)):
+            self._slots.pop(slot, None)
         self._resolutions.clear()
 
     def invalidate(self) -> None:

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from zae_limiter import bucket
-from zae_limiter.models import Balance, Debit, Granted, Image, Limit, LimitStatus, Refused
+from zae_limiter.models import Balance, BucketState, Debit, Granted, Image, Limit, LimitStatus, Refused
 
 
 def full_at_in(limit: Limit, balance: Balance | None, now_ns: int) -> int:
@@ -68,20 +69,61 @@ def statuses(debits: Sequence[Debit], images: Sequence[Image], now_ns: int) -> l
     ]
 
 
+def refusal(debits: Sequence[Debit], refused: Refused) -> list[LimitStatus]:
+    """How every limit stands before debits that were refused."""
+    if not refused.wait_ns:
+        return statuses(debits, refused.images, refused.now_ns)
+    seconds = bucket.retry_after_seconds(refused.wait_ns)
+    return [
+        LimitStatus(
+            debit.entity_id,
+            debit.resource,
+            limit.name,
+            limit,
+            0,
+            debit.amounts[limit.name],
+            True,
+            seconds,
+            refused.wait_ns,
+        )
+        for debit in debits
+        for limit in debit.limits
+        if limit.name in debit.amounts
+    ]
+
+
 def standing(
-    debits: Sequence[Debit], images: Sequence[Image], pending: Sequence[Mapping[str, int]], now_ns: int
+    debits: Sequence[Debit], images: Sequence[Image], pending: Sequence[Mapping[str, int]] | None, now_ns: int
 ) -> list[LimitStatus]:
-    """How every limit stands after the debits were granted, with changes that are not written yet."""
-    found: list[LimitStatus] = []
-    for debit, image, deltas in zip(debits, images, pending, strict=True):
+    """How every limit stands after the debits were granted, with changes that are not written yet, if there are any."""
+    return [
+        LimitStatus(
+            debit.entity_id, debit.resource, limit.name, limit, left, debit.amounts.get(limit.name, 0), False, 0.0
+        )
+        for debit, limit, left in left_of(debits, images, pending, now_ns)
+    ]
+
+
+def left_of(
+    debits: Sequence[Debit], images: Sequence[Image], pending: Sequence[Mapping[str, int]] | None, now_ns: int
+) -> list[tuple[Debit, Limit, int]]:
+    """What is left of every limit after the debits were granted: the same as `standing`, for who needs no more."""
+    found: list[tuple[Debit, Limit, int]] = []
+    for index, (debit, image) in enumerate(zip(debits, images, strict=True)):
         for limit in debit.limits:
-            full_at = changed(
-                full_at_in(limit, image.get(limit.name), now_ns), now_ns, deltas.get(limit.name, 0), limit
-            )
-            left = bucket.available(full_at, now_ns, limit.burst, limit.rate)
-            asked = debit.amounts.get(limit.name, 0)
-            found.append(LimitStatus(debit.entity_id, debit.resource, limit.name, limit, left, asked, False, 0.0))
+            full_at = full_at_in(limit, image.get(limit.name), now_ns)
+            if pending is not None:
+                full_at = changed(full_at, now_ns, pending[index].get(limit.name, 0), limit)
+            found.append((debit, limit, bucket.available(full_at, now_ns, limit.burst, limit.rate)))
     return found
+
+
+def bucket_state(entity_id: str, resource: str, limit: Limit, balance: Balance | None, now_ns: int) -> BucketState:
+    """The derived state of one limit of a bucket."""
+    full_at = full_at_in(limit, balance, now_ns)
+    full = BucketState.from_limit(entity_id, resource, limit, now_ns // 1_000_000)
+    tokens = bucket.tokens_milli(full_at, now_ns, limit.burst, limit.rate)
+    return replace(full, tokens_milli=tokens, total_consumed_milli=None)
 
 
 def changed(full_at: int, now_ns: int, delta: int, limit: Limit) -> int:

@@ -3,9 +3,10 @@
 ZAELimiterError
 |- RateLimitError            RateLimitExceeded
 |- InfrastructureError       RateLimiterUnavailable, InfrastructureNotFoundError,
-|                            InfrastructureAccessError, NamespaceNotFoundError
+|                            InfrastructureAccessError, NamespaceNotFoundError, LocalStoreError,
+|                            StackCreationError (StackAlreadyExistsError)
 |- EntityError               EntityExistsError, EntityNotFoundError
-|- VersionError              IncompatibleSchemaError
+|- VersionError              IncompatibleSchemaError, VersionMismatchError
 |- MissingExtraError         (also an ImportError)
 `- ValidationError           InvalidIdentifierError, InvalidNameError (all are ValueErrors)
 """
@@ -173,6 +174,28 @@ class InfrastructureAccessError(InfrastructureError):
         super().__init__(f"the store {stack_name!r} cannot be used: {reason}")
 
 
+class LocalStoreError(InfrastructureError):
+    """A local store cannot be started, found or stopped; the message says what to do."""
+
+
+class StackCreationError(InfrastructureError):
+    """A stack could not be created, changed or deleted, or its function not be brought up to date.
+
+    `events` are what CloudFormation told of the resources that failed, the first cause first.
+    """
+
+    def __init__(self, stack_name: str, reason: str, events: list[dict[str, Any]] | None = None) -> None:
+        self.stack_name = stack_name
+        self.reason = reason
+        self.events = events or []
+        causes = "; ".join(f"{event.get('resource')}: {event.get('reason')}" for event in self.events[:3])
+        super().__init__(f"the stack {stack_name!r} {reason}" + (f" ({causes})" if causes else ""))
+
+
+class StackAlreadyExistsError(StackCreationError):
+    """Somebody else has created a stack of that name meanwhile."""
+
+
 class NamespaceNotFoundError(InfrastructureError):
     """No namespace of that name is registered."""
 
@@ -210,6 +233,27 @@ class IncompatibleSchemaError(VersionError):
         super().__init__(f"{message} (schema {schema_version}, library {client_version}){guide}")
 
 
+class VersionMismatchError(VersionError):
+    """The schema is one that this library can read, but the store asks for a later version of the library.
+
+    `can_auto_update` says whether the library can bring the two together by itself.
+    """
+
+    def __init__(
+        self,
+        client_version: str,
+        schema_version: str,
+        lambda_version: str | None,
+        message: str,
+        can_auto_update: bool = False,  # noqa: FBT001, FBT002 - users know it by its place
+    ) -> None:
+        self.client_version = client_version
+        self.schema_version = schema_version
+        self.lambda_version = lambda_version
+        self.can_auto_update = can_auto_update
+        super().__init__(f"{message} (schema {schema_version}, library {client_version})")
+
+
 class MissingExtraError(ZAELimiterError, ImportError):
     """An optional dependency is not installed; the message names the command that installs it."""
 
@@ -224,6 +268,7 @@ class ValidationError(ZAELimiterError, ValueError):
 
     def __init__(self, field: str, value: str, reason: str) -> None:
         self.field = field
+        value = str(value)  # what is wrong with it may be its type
         self.value = value if len(value) <= 50 else value[:50] + "..."
         self.reason = reason
         super().__init__(f"{field}: {reason} (got {self.value!r})")

@@ -4,13 +4,19 @@ The charge is written before the lease is there; what is adjusted or released is
 """
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar, Token
+from typing import Final, TypeAlias
 
 from zae_limiter import bucket, decision
+from zae_limiter.debits import check_amount, undone
 from zae_limiter.exceptions import RateLimitExceeded, ValidationError
-from zae_limiter.models import Change, Debit, Image, LimitStatus, Refused, Stale
+from zae_limiter.models import Change, Charge, Debit, Image, Limit, LimitStatus, Refused, Stale
 from zae_limiter.store_calls import StoreCalls
+
+Parts: TypeAlias = Sequence[tuple[Charge, Sequence[Debit]]]
+
+_HAS_ENDED: Final = "the lease has ended; adjust it inside its 'with' block"
 
 _CURRENT: ContextVar["Lease | None"] = ContextVar("zae_limiter_lease", default=None)
 
@@ -35,9 +41,23 @@ class Lease:
     """What a charge granted, until its end.
 
     `degraded` is true when the store could not be used and the work was let pass: such a lease records nothing.
+    `refused` is what the last call of `consume` was refused with, for whoever answers in its place. Where a part of
+    what was asked for went uncharged, `is_partial` lets the limits of that part be adjusted all the same, to no effect.
     """
 
-    __slots__ = ("_calls", "_debits", "_held", "_images", "_now_ns", "_timeout_ns", "degraded", "is_open")
+    __slots__ = (
+        "_calls",
+        "_debits",
+        "_held",
+        "_images",
+        "_now_ns",
+        "_parts",
+        "_timeout_ns",
+        "degraded",
+        "is_open",
+        "is_partial",
+        "refused",
+    )
 
     def __init__(
         self,
@@ -46,17 +66,21 @@ class Lease:
         images: Sequence[Image],
         now_ns: int,
         timeout_ns: int,
+        parts: Parts = (),
         *,
         degraded: bool = False,
     ) -> None:
         self._calls = calls
         self._debits = debits
+        self._parts = parts
         self._images = images
         self._held: list[_Held] | None = None
         self._now_ns = now_ns
         self._timeout_ns = timeout_ns
         self.degraded = degraded
         self.is_open = True
+        self.is_partial = False
+        self.refused: RateLimitExceeded | None = None
 
     def _each(self) -> list[_Held]:
         if self._held is None:
@@ -69,9 +93,21 @@ class Lease:
 
         What was adjusted and is not written yet is shown.
         """
-        held = self._each()
-        images = [each.image for each in held]
-        return decision.standing(self._debits, images, [each.pending for each in held], self._now_ns)
+        return decision.standing(*self._state())
+
+    def _left(self) -> list[tuple[Debit, Limit, int]]:
+        return decision.left_of(*self._state())
+
+    def _state(self) -> tuple[Sequence[Debit], Sequence[Image], Sequence[Mapping[str, int]] | None, int]:
+        if self._held is None:
+            return self._debits, self._images, None, self._now_ns
+        images = [each.image for each in self._held]
+        return self._debits, images, [each.pending for each in self._held], self._now_ns
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something was adjusted or released that is not written yet; it is at the end."""
+        return self._held is not None and any(any(each.pending.values()) for each in self._held)
 
     @property
     def consumed(self) -> dict[str, int]:
@@ -89,12 +125,20 @@ class Lease:
         Raises `RateLimitExceeded` when it does not fit, `RateLimiterUnavailable` without a store,
         `ValidationError` for unknown limits and negative amounts.
         """
+        self.refused = None
+        try:
+            await self._consume(amounts)
+        except RateLimitExceeded as error:
+            self.refused = error
+            raise
+
+    async def _consume(self, amounts: Mapping[str, int]) -> None:
         self._check(amounts)
         _check_positive(amounts)
         if self.degraded:
             return
         held = [each for each in self._each() if _named(each.debit, amounts)]
-        debits = [each.debit._replace(amounts=_named(each.debit, amounts)) for each in held]
+        debits = [each.debit._replace(amounts=_named(each.debit, amounts), version=0) for each in held]
         if not any(any(debit.amounts.values()) for debit in debits):
             return
         refuse_what_never_fits(debits, [each.image for each in held], self._calls.clock.now_ns())
@@ -103,7 +147,11 @@ class Lease:
             # Its limits stay those it was granted under; the store only wants them to be looked at again.
             await self._calls.resolve(debits[0].entity_id, debits[0].resource, deadline_ns)
         if isinstance(outcome, Refused):
-            raise RateLimitExceeded(decision.statuses(debits, outcome.images, outcome.now_ns))
+            raise RateLimitExceeded(decision.refusal(debits, outcome))
+        if not self.is_open:
+            # The block ended while the store was asked, and settled or gave back what it knew of.
+            await self._calls.settle([undone(debit) for debit in debits])
+            raise RuntimeError(_HAS_ENDED)
         self._now_ns = outcome.now_ns
         for each, debit, image in zip(held, debits, outcome.images, strict=True):
             each.image = image
@@ -125,12 +173,34 @@ class Lease:
                     raise ValidationError(
                         name, str(amount), f"the lease holds {each.holds(name)}; release at most that"
                     )
-                rate = next(limit.rate for limit in each.debit.limits if limit.name == name)
-                if bucket.span(each.pending.get(name, 0) + amount, rate) > bucket.LONGEST_FILL_NS:
-                    raise ValidationError(name, str(amount), "is over 100 years of refill")
+                _check_span(each, name, amount)
         for each in held:
             for name, amount in _named(each.debit, amounts).items():
                 each.pending[name] = each.pending.get(name, 0) + amount
+
+    def charged(self, charge: Charge) -> dict[str, int]:
+        """Tokens of each limit that one of the charges behind this lease took from its entity."""
+        own = (charge.entity_id, charge.resource)
+        found = [debit for debit in self._part(charge) if (debit.entity_id, debit.resource) == own]
+        return dict(found[0].amounts) if found else {}
+
+    async def adjust_charge(self, charge: Charge, /, **amounts: int) -> None:
+        """Adjust one of the charges behind this lease alone; what is given back is at most what is held.
+
+        Raises `ValidationError` for unknown limits and for over 100 years of refill.
+        """
+        self._check(amounts)
+        buckets = [(debit.entity_id, debit.resource) for debit in self._part(charge)]
+        held = [each for each in self._each() if (each.debit.entity_id, each.debit.resource) in buckets]
+        for each in held:
+            for name, amount in _named(each.debit, amounts).items():
+                _check_span(each, name, amount)
+        for each in held:
+            for name, amount in _named(each.debit, amounts).items():
+                each.pending[name] = each.pending.get(name, 0) + max(amount, -each.holds(name))
+
+    def _part(self, charge: Charge) -> Sequence[Debit]:
+        return next((debits for other, debits in self._parts if other is charge), () if self._parts else self._debits)
 
     async def release(self, /, **amounts: int) -> None:
         """Give part back; `ValidationError` for more than is held."""
@@ -166,11 +236,11 @@ class Lease:
 
     def _check(self, amounts: Mapping[str, int]) -> None:
         if not self.is_open:
-            raise RuntimeError("the lease has ended; adjust it inside its 'with' block")
+            raise RuntimeError(_HAS_ENDED)
         known = {limit.name for debit in self._debits for limit in debit.limits}
         for name, amount in amounts.items():
             check_amount(name, amount)
-            if name not in known and not self.degraded and known:
+            if known and name not in known and not (self.degraded or self.is_partial):
                 raise ValidationError(
                     "amounts", name, f"the lease has no such limit; it has {', '.join(sorted(known))}"
                 )
@@ -179,26 +249,43 @@ class Lease:
 def current_lease() -> Lease:
     """The lease of the request or block that is running; `RuntimeError` where none is open."""
     lease = _CURRENT.get()
-    if lease is None:
+    if lease is None or not lease.is_open:
         raise RuntimeError("no lease is open here; call this inside 'acquire' or a request that a rule covers")
     return lease
 
 
-@contextlib.contextmanager
-def lend_as_current(lease: Lease | None) -> Generator[None, None, None]:
-    """Let `current_lease()` find a lease within a block."""
-    token = _CURRENT.set(lease)
-    try:
-        yield
-    finally:
+def take_back(token: Token["Lease | None"], lease: Lease | None) -> None:
+    """Let `current_lease()` find what it found before, unless a lease that began later is still the current one."""
+    if _CURRENT.get() is lease:
         with contextlib.suppress(ValueError):  # ended in another context than it began in: there it is not set
             _CURRENT.reset(token)
 
 
-def check_amount(name: str, amount: object) -> None:
-    """Raise `ValidationError` unless the amount is an int; a bool is none."""
-    if type(amount) is not int:
-        raise ValidationError(name, repr(amount), f"an amount must be an int, got {type(amount).__name__}")
+class lend_as_current:  # noqa: N801 - a `with` block like those of contextlib, without their generator
+    """Let `current_lease()` find a lease within a block."""
+
+    __slots__ = ("_last", "_lease", "_token")
+
+    def __init__(self, lease: Lease | None) -> None:
+        self._lease = self._last = lease
+
+    def __enter__(self) -> None:
+        self._token = _CURRENT.set(self._lease)
+
+    def go_on_with(self, lease: Lease) -> None:
+        """Let it find another one from now to the end of the block."""
+        self._last = lease
+        _CURRENT.set(lease)
+
+    def __exit__(self, *_: object) -> None:
+        # The other one may have been lent in another task than the block began in, or in this one.
+        take_back(self._token, self._last if _CURRENT.get() is self._last else self._lease)
+
+
+def _check_span(held: _Held, name: str, amount: int) -> None:
+    rate = next(limit.rate for limit in held.debit.limits if limit.name == name)
+    if bucket.span(held.pending.get(name, 0) + amount, rate) > bucket.LONGEST_FILL_NS:
+        raise ValidationError(name, str(amount), "is over 100 years of refill")
 
 
 def _check_positive(amounts: Mapping[str, int]) -> None:

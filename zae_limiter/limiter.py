@@ -12,25 +12,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from zae_limiter import decision
-from zae_limiter.acquisition import (
-    Acquirer,
-    Acquisition,
-    F,
-    OnException,
-    as_limits,
-    limited,
-    nanoseconds,
-    options,
-)
+from zae_limiter.acquisition import Acquirer, Acquisition, OnException, nanoseconds, options
+from zae_limiter.blocking import in_threads
 from zae_limiter.bucket import retry_after_seconds
 from zae_limiter.capacity import capacity_of
+from zae_limiter.debits import as_limits, check_consume, no_limits
 from zae_limiter.exceptions import ValidationError
-from zae_limiter.lease import check_amount
+from zae_limiter.limited import F, limited
 from zae_limiter.models import Amounts, Charge, Debit, Limits, OnUnavailable
-from zae_limiter.naming import DEFAULT_RESOURCE, check_identifier, check_resource
+from zae_limiter.naming import DEFAULT_RESOURCE, check_identifier, check_limit_name, check_resource
 from zae_limiter.observers import Counters, LimiterStats, Observer
 from zae_limiter.runtimes import AsyncRuntime
-from zae_limiter.store_calls import StoreCalls
+from zae_limiter.store_calls import STORE_FAILURES, StoreCalls
 from zae_limiter.system_clock import SystemClock
 
 if TYPE_CHECKING:
@@ -38,6 +31,7 @@ if TYPE_CHECKING:
         AuditEvent,
         Entity,
         Limit,
+        LimitStatus,
         OnUnavailableAction,
         ResourceCapacity,
         UsageSnapshot,
@@ -45,18 +39,20 @@ if TYPE_CHECKING:
     )
     from zae_limiter.ports import Clock, Runtime
     from zae_limiter.repository_protocol import RepositoryProtocol
+    from zae_limiter.sync_repository_protocol import SyncRepositoryProtocol
 
 
 class RateLimiter:
     """Grants or refuses charges.
 
     `timeout` is the deadline of a charge in seconds, all its tries together. As a context manager the
-    limiter opens a repository that is not open yet, and closes what it opened.
+    limiter opens a repository that is not open yet, and closes what it opened. A repository that is written as
+    blocking code is called in threads.
     """
 
     def __init__(
         self,
-        repository: RepositoryProtocol,
+        repository: RepositoryProtocol | SyncRepositoryProtocol,
         *,
         clock: Clock | None = None,
         runtime: Runtime | None = None,
@@ -64,30 +60,40 @@ class RateLimiter:
         observers: Sequence[Observer] = (),
     ) -> None:
         nanoseconds("timeout", timeout)
-        self.repository = repository
         self.clock = clock or SystemClock()
         self._timeout = timeout
+        self._runtime = runtime or AsyncRuntime()
+        self.repository = in_threads(repository, self._runtime)
+        self._observers = tuple(observers)
         self._usual = options(None, None, 0, "roll_back", timeout)
         self._counters = Counters()
         self._calls = StoreCalls(
-            repository,
+            self.repository,
             clock=self.clock,
-            runtime=runtime or AsyncRuntime(),
+            runtime=self._runtime,
             observers=(self._counters, *observers),
         )
         self._acquirer = Acquirer(self._calls)
         self._opened = False
+        # A list, not a number: a block may end in a finalizer, in the middle of the beginning of another.
+        self._blocks: list[None] = []
 
     async def __aenter__(self) -> Self:
-        if not self.repository.is_open:
-            await self.repository.open()
-            self._opened = True
+        self._blocks.append(None)
+        try:
+            if not self.repository.is_open:
+                await self.repository.open()
+                self._opened = True
+        except BaseException:
+            self._blocks.pop()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._opened:
+        del self._blocks[-1:]
+        if self._opened and not self._blocks:
             self._opened = False
             await self.repository.close()
 
@@ -95,12 +101,22 @@ class RateLimiter:
         """Close the repository."""
         await self.repository.close()
 
+    async def namespace(self, name: str) -> Self:
+        """This limiter for another namespace, over the same connection; closing it leaves that open.
+
+        Raises `NamespaceNotFoundError`. Its figures are its own.
+        """
+        repository = await self.repository.namespace(name)
+        return type(self)(
+            repository, clock=self.clock, runtime=self._runtime, timeout=self._timeout, observers=self._observers
+        )
+
     async def is_available(self, timeout: float = 1.0) -> bool:
         """Whether the store answers within so many seconds; never raises for a store."""
         nanoseconds("timeout", timeout)
         try:
-            return await self._calls.runtime.within(timeout, self.repository.ping())
-        except TimeoutError:
+            return await self._calls.runtime.within(timeout, self.repository.ping(seconds=timeout))
+        except STORE_FAILURES:
             return False
 
     def stats(self) -> LimiterStats:
@@ -143,8 +159,13 @@ class RateLimiter:
         on_exception: OnException = "roll_back",
     ) -> Acquisition:
         """Several charges, all or none, under one lease; otherwise as `acquire`."""
+        # Once: an iterator would be through after the first look, and charge nothing.
+        given = tuple(charges)
+        for charge in given:
+            if not isinstance(charge, Charge):
+                raise ValidationError("charges", repr(charge), f"must hold Charges, got {type(charge).__name__}")
         made = options(on_unavailable, timeout, max_wait, on_exception, self._timeout)
-        return Acquisition(self._acquirer, tuple(charges), made)
+        return Acquisition(self._acquirer, given, made)
 
     def limited(
         self,
@@ -162,10 +183,8 @@ class RateLimiter:
 
     async def available(self, entity_id: str, resource: str, limits: Limits | None = None) -> dict[str, int]:
         """Tokens of each limit that could be taken now, the least over the entity and its parents; negative in debt."""
-        debits = await self._reported(entity_id, resource, {}, limits)
-        images = await self.repository.read([(debit.entity_id, debit.resource) for debit in debits])
         found: dict[str, int] = {}
-        for status in decision.statuses(debits, images, self.clock.now_ns()):
+        for status in await self._statuses(entity_id, resource, {}, limits):
             found[status.limit_name] = min(status.available, found.get(status.limit_name, status.available))
         return found
 
@@ -173,38 +192,37 @@ class RateLimiter:
         self, entity_id: str, resource: str, needed: Mapping[str, int], limits: Limits | None = None
     ) -> float:
         """Seconds until so many tokens could be taken; 0.0 for now, `math.inf` for more than a burst."""
-        for name, amount in needed.items():
-            check_amount(name, amount)
-            if amount < 0:
-                raise ValidationError(name, str(amount), "must not be negative")
-        debits = await self._reported(entity_id, resource, needed, limits)
-        known = {limit.name for debit in debits for limit in debit.limits}
+        if not isinstance(needed, Mapping):
+            raise ValidationError("needed", repr(needed), "must name limits, as in {'rpm': 5}")
+        check_consume(needed)
+        statuses = await self._statuses(entity_id, resource, needed, limits)
+        known = {status.limit_name for status in statuses}
         for name in needed:
             if name not in known:
                 raise ValidationError("needed", name, f"no such limit here; in force are {', '.join(sorted(known))}")
-        images = await self.repository.read([(debit.entity_id, debit.resource) for debit in debits])
-        statuses = decision.statuses(debits, images, self.clock.now_ns())
         if any(status.exceeded and not status.retryable for status in statuses):
             return float("inf")
         return retry_after_seconds(max((status.wait_ns for status in statuses), default=0))
 
-    async def _reported(self, entity_id: str, resource: str, needed: Amounts, limits: Limits | None) -> list[Debit]:
+    async def _statuses(
+        self, entity_id: str, resource: str, needed: Amounts, limits: Limits | None
+    ) -> list[LimitStatus]:
         check_identifier(entity_id)
         check_resource(resource)
-        chain = list((await self.repository.resolve(entity_id, resource)).chain)
+        while True:
+            remembered = self.repository.remembered(entity_id, resource)
+            chain = (remembered or await self.repository.resolve(entity_id, resource)).chain
+            images = await self.repository.read([(each.entity_id, resource) for each in chain])
+            # Reading may show that the configuration is another than the one that is remembered.
+            if remembered is None or self.repository.remembered(entity_id, resource) is remembered:
+                break
         if limits is not None:
-            chain[0] = chain[0]._replace(limits=as_limits(limits))
+            chain = (chain[0]._replace(limits=as_limits(limits)), *chain[1:])
         elif not chain[0].limits:
-            raise ValidationError("limits", resource, "no limits are set at any level; pass limits= or set defaults")
-        return [
-            Debit(
-                each.entity_id,
-                resource,
-                each.limits,
-                {name: amount for name, amount in needed.items() if amount},
-            )
-            for each in chain
-        ]
+            raise no_limits(entity_id, resource)
+        asked = {name: amount for name, amount in needed.items() if amount}
+        debits = [Debit(each.entity_id, resource, each.limits, asked) for each in chain]
+        return decision.statuses(debits, images, self.clock.now_ns())
 
     async def reset(self, entity_id: str, resource: str | None = None, principal: str | None = None) -> int:
         """Make the buckets of an entity full again, of one resource or of all; returns how many there were."""
@@ -214,6 +232,7 @@ class RateLimiter:
         self, resource: str, limit_name: str, parents_only: bool = False
     ) -> ResourceCapacity:
         """How much of one limit is left over all entities; `parents_only`: over stored entities without a parent."""
+        check_limit_name(limit_name)
         states = await self.repository.get_resource_buckets(resource, limit_name)
         if parents_only:
             entities = [await self.repository.get_entity(state.entity_id) for state in states]

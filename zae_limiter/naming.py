@@ -16,6 +16,7 @@ _IDENTIFIER: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-:@]{0,255}")
 _LIMIT_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\-]{0,63}")
 _RESOURCE: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\-/]{0,63}")
 _NAMESPACE: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,63}")
+_STACK: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9\-]{0,54}")
 _UNIT: Final = re.compile(r"[a-z][a-z0-9\-]{0,31}")
 _PRINCIPAL: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-:@/+=,]{0,2047}")
 
@@ -35,6 +36,11 @@ def check_principal(value: object) -> str:
         return value
     allowed = "letters, digits and _ . - : @ / + = , , a letter or digit first"
     raise InvalidIdentifierError("principal", _shown(value), _why(value, 2048, allowed))
+
+
+def check_optional_principal(value: object) -> str | None:
+    """Like `check_principal`, and None is allowed: nobody was named."""
+    return None if value is None else check_principal(value)
 
 
 def check_limit_name(value: object) -> str:
@@ -65,6 +71,13 @@ def check_namespace(value: object) -> str:
     raise ValidationError(
         "namespace", _shown(value), _why(value, 64, "letters, digits and _ . -, a letter or digit first")
     )
+
+
+def check_stack_name(value: object, field: str = "name") -> str:
+    """Return the name of a stack, which is that of its table, or raise `ValidationError`."""
+    if isinstance(value, str) and _STACK.fullmatch(value):
+        return value
+    raise ValidationError(field, _shown(value), _why(value, 55, "letters, digits and -, a letter first"))
 
 
 def check_unit(value: object) -> str:

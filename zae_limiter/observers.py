@@ -1,10 +1,15 @@
 """What can be seen of a limiter from outside: the observer port, and the counters behind `limiter.stats()`."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import ParamSpec, Protocol
 
 from zae_limiter.models import LimitStatus
+
+P = ParamSpec("P")
+
+logger = logging.getLogger("zae_limiter.observers")
 
 
 class Observer(Protocol):
@@ -84,3 +89,48 @@ class Counters:
     def stats(self) -> LimiterStats:
         """The figures now."""
         return LimiterStats(self._granted, self._refused, self._degraded, self._unavailable, self._settle_failed)
+
+
+class Guarded:
+    """An observer whose exceptions are logged, each kind of call once, and end there.
+
+    What was charged by then is written: an exception would take the lease away from its block.
+    """
+
+    __slots__ = ("_observer", "_told")
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._told: set[str] = set()
+
+    def granted(self, resource: str) -> None:
+        """Pass a grant on."""
+        self._pass_on("granted", self._observer.granted, resource)
+
+    def refused(self, resource: str, violations: Sequence[LimitStatus]) -> None:
+        """Pass a refusal on."""
+        self._pass_on("refused", self._observer.refused, resource, violations)
+
+    def degraded(self, resource: str, cause: Exception) -> None:
+        """Pass on a charge that passed without a store."""
+        self._pass_on("degraded", self._observer.degraded, resource, cause)
+
+    def unavailable(self, resource: str, cause: Exception) -> None:
+        """Pass on a charge that failed for want of a store."""
+        self._pass_on("unavailable", self._observer.unavailable, resource, cause)
+
+    def settle_failed(self, resource: str, cause: Exception) -> None:
+        """Pass on a settle that was lost."""
+        self._pass_on("settle_failed", self._observer.settle_failed, resource, cause)
+
+    def store_called(self, operation: str, seconds: float, *, failed: bool) -> None:
+        """Pass on the time of a call."""
+        self._pass_on("store_called", self._observer.store_called, operation, seconds, failed=failed)
+
+    def _pass_on(self, name: str, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            call(*args, **kwargs)
+        except Exception:
+            if name not in self._told:
+                self._told.add(name)
+                logger.exception("the observer %s failed in %s", type(self._observer).__name__, name)

@@ -3,11 +3,21 @@
 Protocols only. `runtimes.py` holds the implementations, `system_clock.py` the machine's clock.
 """
 
-from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+import enum
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 M = TypeVar("M")
+
+
+class Again(enum.Enum):
+    """The answer of a combined write to a member that goes first in the next group."""
+
+    AGAIN = "again"
+
+
+AGAIN: Final = Again.AGAIN
 
 
 class Outcome(NamedTuple):
@@ -26,6 +36,22 @@ class Clock(Protocol):
 
     def monotonic_ns(self) -> int:
         """A time that never steps back, in nanoseconds; for deadlines and lifetimes."""
+        ...
+
+
+class Client(Protocol):
+    """One AWS service, called by the names and in the shapes of its wire."""
+
+    async def once(self, operation: str, parameters: Mapping[str, Any], *, seconds: float) -> Mapping[str, Any]:
+        """Send one request once, as `UpdateItem` with its parameters; never repeated.
+
+        Foreign errors leave as the kinds of `aws.py`: a failed condition with its image, surely not written,
+        unknown outcome, and what ends a call at once.
+        """
+        ...
+
+    async def call(self, operation: str, parameters: Mapping[str, Any], *, deadline_ns: int) -> Mapping[str, Any]:
+        """The same for reads and for writes that may be repeated: tried again with jitter until the deadline."""
         ...
 
 
@@ -79,11 +105,18 @@ class Runtime(Protocol):
         write: Callable[[Sequence[M]], Coroutine[Any, Any, Sequence[Any]]],
         *,
         seconds: float,
+        late: Callable[[M, Any], Coroutine[Any, Any, None]] | None = None,
+        width: int = 1,
+        most: int = 1_000_000,
+        is_shielded: bool = False,
     ) -> Any:
-        """Go together with all who wait for the same key.
+        """Go together with all who wait for the same key, at most so many.
 
-        One member at a time writes for the group that waits then; the others get their own outcome
-        from what `write` returns, in the order of its members. `TimeoutError` after so many seconds.
+        `write` answers for its members in their order: with an outcome, with an error that the member raises,
+        or with `AGAIN`: that one goes first in the next group. `width` writes of a key go side by side. A write
+        runs to its end whoever leaves; `late` gets the outcome of a member that was cancelled or waited for so
+        many seconds, which is a `TimeoutError`. A caller that `is_shielded` is never cancelled and its write keeps
+        the time: where nobody else waits, it is done without more ado.
         """
         ...
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from zae_limiter.sync_limiter import SyncRateLimiter
     from zae_limiter.testing import TurnableClock
 
+# The checks for framework packages tell their assertions in full; the plugin is loaded before any of them.
+pytest.register_assert_rewrite("zae_limiter_http.conformance")
+
 
 @pytest.fixture
 def zae_limiter_clock() -> "TurnableClock":

@@ -64,8 +64,8 @@ class RepositoryProtocol(Protocol):
         """Let go of what was opened; a second call does nothing."""
         ...
 
-    async def ping(self) -> bool:
-        """Whether the store answers; never raises."""
+    async def ping(self, *, seconds: float | None = None) -> bool:
+        """Whether the store answers, within so many seconds if they are given; never raises."""
         ...
 
     async def debit(self, debits: Sequence[Debit], *, now_ns: int, deadline_ns: int) -> Granted | Refused | Stale:
@@ -90,6 +90,10 @@ class RepositoryProtocol(Protocol):
 
     async def resolve(self, entity_id: str, resource: str, *, fresh: bool = False) -> Resolution:
         """The limits in force for an entity and, as far as it cascades, for its parents; `fresh` skips the cache."""
+        ...
+
+    def remembered(self, entity_id: str, resource: str) -> Resolution | None:
+        """The limits in force as far as they are remembered, without asking the store; None when it has to be asked."""
         ...
 
     async def resolve_limits(

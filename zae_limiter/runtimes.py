@@ -4,19 +4,20 @@ The only module that knows `asyncio`; both runtimes answer alike.
 """
 
 import asyncio
-import threading
+import functools
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from zae_limiter.blocking import run
+from zae_limiter.combining import AsyncGroups, BlockingGroups, left_running
 from zae_limiter.ports import Outcome
 
 T = TypeVar("T")
 M = TypeVar("M")
 Write = Callable[[Sequence[M]], Coroutine[Any, Any, Sequence[Any]]]
+Late = Callable[[M, Any], Coroutine[Any, Any, None]]
 
 
 class AsyncRuntime:
@@ -26,7 +27,7 @@ class AsyncRuntime:
 
     def __init__(self) -> None:
         self._kept: set[asyncio.Future[Any]] = set()
-        self._waiting: dict[Hashable, deque[tuple[Any, asyncio.Future[Any]]]] = {}
+        self._groups = AsyncGroups()
 
     async def sleep(self, seconds: float) -> None:
         """Wait for so many seconds."""
@@ -47,7 +48,7 @@ class AsyncRuntime:
         cancelled: asyncio.CancelledError | None = None
         while not task.done():
             try:
-                await asyncio.shield(task)
+                await left_running(task)
             except asyncio.CancelledError as error:
                 cancelled = error
             except Exception:  # noqa: BLE001 - told below, from the task itself
@@ -64,7 +65,7 @@ class AsyncRuntime:
         """Run a step to its end; when the caller is cancelled meanwhile, `late` gets the result."""
         task = self._keep(asyncio.ensure_future(step))
         try:
-            return await asyncio.shield(task)
+            return await left_running(task)
         except asyncio.CancelledError:
             self._keep(asyncio.ensure_future(_handed_on(task, late)))
             raise
@@ -85,68 +86,26 @@ class AsyncRuntime:
         async with asyncio.timeout(seconds):
             return await step
 
-    async def combined(self, key: Hashable, member: M, write: Write[M], *, seconds: float) -> Any:
+    async def combined(
+        self,
+        key: Hashable,
+        member: M,
+        write: Write[M],
+        *,
+        seconds: float,
+        late: Late[M] | None = None,
+        width: int = 1,
+        most: int = 1_000_000,
+        is_shielded: bool = False,
+    ) -> Any:
         """Go together with all who wait for the same key; see `ports.Runtime.combined`."""
-        waiting = self._waiting.get(key)
-        group: list[tuple[M, asyncio.Future[Any] | None]] = [(member, None)]
-        if waiting is None:
-            waiting = self._waiting[key] = deque()
-        else:
-            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            waiting.append((member, future))
-            found = await self._waited(future, waiting, key, seconds)
-            if found is not _LEAD:
-                return found
-            group += waiting
-            waiting.clear()
-        try:
-            outcomes = await write([each for each, _ in group])
-            for (_, future_of), outcome in zip(group[1:], outcomes[1:], strict=True):
-                _answer(future_of, outcome)
-            return outcomes[0]
-        except Exception as error:
-            for _, future_of in group[1:]:
-                if future_of is not None and not future_of.done():
-                    future_of.set_exception(error)
-            raise
-        finally:
-            # A leader that was cancelled has answered nobody: its followers wait again, the first of them leads.
-            for waiter, future_of in reversed(group[1:]):
-                if future_of is not None and not future_of.done():
-                    waiting.appendleft((waiter, future_of))
-            self._hand_on(key, waiting)
-
-    async def _waited(self, future: asyncio.Future[Any], waiting: deque[Any], key: Hashable, seconds: float) -> Any:
-        try:
-            async with asyncio.timeout(seconds):
-                return await future
-        except BaseException:
-            for entry in [entry for entry in waiting if entry[1] is future]:
-                waiting.remove(entry)
-            if future.done() and not future.cancelled() and future.exception() is None and future.result() is _LEAD:
-                self._hand_on(key, waiting)
-            raise
-
-    def _hand_on(self, key: Hashable, waiting: deque[Any]) -> None:
-        while waiting:
-            _, future = waiting.popleft()
-            if not future.done():
-                future.set_result(_LEAD)
-                return
-        if self._waiting.get(key) is waiting:
-            del self._waiting[key]
+        return await self._groups.combined(
+            key, member, write, seconds=seconds, late=late, width=width, most=most, is_shielded=is_shielded
+        )
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Answer a blocking call in a worker thread."""
         return await asyncio.to_thread(call)
-
-
-_LEAD = object()
-
-
-def _answer(future: asyncio.Future[Any] | None, outcome: Any) -> None:
-    if future is not None and not future.done():
-        future.set_result(outcome)
 
 
 def _outcome(value: Any) -> Outcome:
@@ -171,8 +130,7 @@ class BlockingRuntime:
 
     def __init__(self, executor: Executor | None = None) -> None:
         self._executor = executor
-        self._condition = threading.Condition()
-        self._waiting: dict[Hashable, deque[_Follower]] = {}
+        self._groups = BlockingGroups()
 
     async def sleep(self, seconds: float) -> None:
         """Block for so many seconds."""
@@ -185,16 +143,18 @@ class BlockingRuntime:
     ) -> list[Outcome]:
         """Run the steps in threads, or in turn until `until` says enough."""
         if self._executor is not None and len(steps) > 1:
-            futures = [self._executor.submit(run, step) for step in steps]
-            return [_settled(future.result) for future in futures]
+            return _side_by_side(self._executor, steps)
         outcomes: list[Outcome] = []
-        for index, step in enumerate(steps):
-            outcome = _settled(lambda step=step: run(step))  # type: ignore[misc]
-            outcomes.append(outcome)
-            if until is not None and until(outcome):
-                for unstarted in steps[index + 1 :]:
-                    unstarted.close()
-                break
+        try:
+            for step in steps:
+                outcome = _settled(lambda step=step: run(step))  # type: ignore[misc]
+                outcomes.append(outcome)
+                if until is not None and until(outcome):
+                    break
+        finally:
+            # An interrupt at the keyboard ends the turn, too.
+            for unstarted in steps[len(outcomes) :]:
+                unstarted.close()
         return outcomes
 
     async def shielded(self, step: Coroutine[Any, Any, T]) -> T:
@@ -213,70 +173,42 @@ class BlockingRuntime:
         """Run the step: its own port keeps the time."""
         return await step
 
-    async def combined(self, key: Hashable, member: M, write: Write[M], *, seconds: float) -> Any:
+    async def combined(
+        self,
+        key: Hashable,
+        member: M,
+        write: Write[M],
+        *,
+        seconds: float,
+        late: Late[M] | None = None,
+        width: int = 1,
+        most: int = 1_000_000,
+        is_shielded: bool = False,
+    ) -> Any:
         """Go together with all who wait for the same key; see `ports.Runtime.combined`."""
-        group = self._joined(key, member, seconds)
-        if isinstance(group, _Follower):
-            return group.outcome
-        try:
-            outcomes = run(write([follower.member for follower in group]))
-            for follower, outcome in zip(group, outcomes, strict=True):
-                follower.outcome, follower.is_answered = outcome, True
-            return group[0].outcome
-        except Exception as error:
-            for follower in group[1:]:
-                follower.error, follower.is_answered = error, True
-            raise
-        finally:
-            self._hand_on(key, [follower for follower in group[1:] if not follower.is_answered])
-
-    def _joined(self, key: Hashable, member: object, seconds: float) -> "list[_Follower] | _Follower":
-        """The group to write for, or this call itself once another has written for it."""
-        own = _Follower(member)
-        with self._condition:
-            waiting = self._waiting.get(key)
-            if waiting is None:
-                self._waiting[key] = deque()
-                return [own]
-            waiting.append(own)
-            self._condition.wait_for(lambda: own.is_answered or own.leads, timeout=seconds)
-            if own.is_answered:
-                if own.error is not None:
-                    raise own.error
-                return own
-            if not own.leads:
-                waiting.remove(own)
-                raise TimeoutError(f"nobody answered within {seconds} s")
-            group = [own, *waiting]
-            waiting.clear()
-            return group
-
-    def _hand_on(self, key: Hashable, unanswered: "list[_Follower]") -> None:
-        with self._condition:
-            waiting = self._waiting[key]
-            waiting.extendleft(reversed(unanswered))
-            if waiting:
-                waiting.popleft().leads = True
-            else:
-                del self._waiting[key]
-            self._condition.notify_all()
+        return await self._groups.combined(key, member, write, seconds=seconds, late=late, width=width, most=most)
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Answer the call here: this thread may block."""
         return call()
 
 
-class _Follower:
-    """One call among those that go together."""
+def _side_by_side(executor: Executor, steps: Sequence[Coroutine[Any, Any, Any]]) -> list[Outcome]:
+    """Run the steps in the threads of an executor, and here whatever none of them has begun when its turn comes.
 
-    __slots__ = ("error", "is_answered", "leads", "member", "outcome")
-
-    def __init__(self, member: Any) -> None:
-        self.member = member
-        self.outcome: Any = None
-        self.error: Exception | None = None
-        self.is_answered = False
-        self.leads = False
+    One that was shut down, as at the end of the interpreter, begins nothing any more, and one whose threads are all
+    here, as where a web server lends its own, would wait for itself.
+    """
+    futures: list[Future[Any] | None] = []
+    for step in steps:
+        try:
+            futures.append(executor.submit(run, step))
+        except RuntimeError:
+            futures.append(None)
+    return [
+        _settled(functools.partial(run, step) if future is None or future.cancel() else future.result)
+        for step, future in zip(steps, futures, strict=True)
+    ]
 
 
 def _settled(call: Callable[[], Any]) -> Outcome:

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from zae_limiter.breaker import Breaker
+from zae_limiter.debits import undone
 from zae_limiter.exceptions import InfrastructureError, RateLimiterUnavailable
-from zae_limiter.models import Change, Debit, Granted, Refused, Resolution, Stale
-from zae_limiter.observers import Counters, Observer
+from zae_limiter.models import Change, Debit, Granted, OnUnavailableAction, Refused, Resolution, Stale
+from zae_limiter.observers import Counters, Guarded, Observer
 from zae_limiter.ports import Clock, Runtime
 from zae_limiter.repository_protocol import RepositoryProtocol
 
 STORE_FAILURES: Final = (InfrastructureError, ConnectionError, TimeoutError)
 _SETTLE_NS: Final = 1_000_000_000
+_SLOW_NS: Final = 100_000_000
+_REMEMBERED_NS: Final = 60_000_000_000
 
 logger = logging.getLogger("zae_limiter.store")
 
@@ -29,37 +32,58 @@ class StoreCalls:
         self.repository = repository
         self.clock = clock
         self.runtime = runtime
-        self.observers = tuple(observers)
+        self.observers: tuple[Observer, ...] = tuple(
+            each if isinstance(each, Counters) else Guarded(each) for each in observers
+        )
         self._breaker = Breaker()
+        self._action: tuple[OnUnavailableAction, int, int] | None = None
         # Reading the clock around each call is for those who look at its time.
-        self._times = tuple(observer for observer in observers if not isinstance(observer, Counters))
-        self._answers_inline = repository.capabilities.answers_inline
+        self._times = tuple(observer for observer in self.observers if not isinstance(observer, Counters))
+        self.answers_inline = repository.capabilities.answers_inline
+        self._guards_debits = self.answers_inline or repository.capabilities.guards_debits
 
     async def resolve(self, entity_id: str, resource: str, deadline_ns: int, *, fresh: bool = False) -> Resolution:
         """The limits in force; `RateLimiterUnavailable` when the store does not tell in time."""
+        is_asked = self._breaker.is_open and (fresh or self.repository.remembered(entity_id, resource) is None)
+        if is_asked:
+            self._check_breaker(entity_id, resource, self.clock.monotonic_ns())
         step = self.repository.resolve(entity_id, resource, fresh=fresh)
         try:
-            if self._answers_inline:
-                return await step
-            return await self.runtime.within(self._rest(deadline_ns), step)
+            if self.answers_inline:
+                found = await step
+            else:
+                found = await self.runtime.within(self._rest(deadline_ns), step)
         except STORE_FAILURES as error:
             raise self._unavailable(error, entity_id, resource) from error
+        if is_asked:
+            self._breaker.answered_a_read()
+        return found
+
+    async def stored_action(self) -> OnUnavailableAction:
+        """What is stored for an outage; a store that is slow to tell is not asked for it again in that outage.
+
+        Not for a minute: each charge would wait for that beyond its deadline.
+        """
+        started_ns = self.clock.monotonic_ns()
+        if self._action is not None:
+            action, outage, until_ns = self._action
+            if outage == self._breaker.outages and started_ns < until_ns:
+                return action
+        action = await self.repository.resolve_on_unavailable()
+        ended_ns = self.clock.monotonic_ns()
+        if ended_ns - started_ns >= _SLOW_NS:
+            self._action = (action, self._breaker.outages, ended_ns + _REMEMBERED_NS)
+        return action
 
     async def debit(self, debits: Sequence[Debit], deadline_ns: int) -> Granted | Refused | Stale:
         """Charge all buckets or none; `RateLimiterUnavailable` when the store does not answer in time."""
         now_ns = self.clock.now_ns()
         started_ns = self.clock.monotonic_ns()
-        if not self._breaker.lets_through(started_ns):
-            first = debits[0]
-            raise RateLimiterUnavailable(
-                "the store is down; it is asked again every second",
-                stack_name=self.repository.address,
-                entity_id=first.entity_id,
-                resource=first.resource,
-            )
+        if self._breaker.is_open:
+            self._check_breaker(debits[0].entity_id, debits[0].resource, started_ns)
         step = self.repository.debit(debits, now_ns=now_ns, deadline_ns=deadline_ns)
         try:
-            if self._answers_inline:
+            if self._guards_debits:
                 outcome = await step
             else:
                 guarded = self.runtime.abandonable(step, lambda outcome: self._given_back(debits, outcome))
@@ -79,21 +103,35 @@ class StoreCalls:
         deadline_ns = started_ns + _SETTLE_NS
         step = self.repository.settle(changes, now_ns=self.clock.now_ns(), deadline_ns=deadline_ns)
         try:
-            if self._answers_inline:
+            if self.answers_inline:
                 failures = await step
             else:
                 timed = self.runtime.within(self._rest(deadline_ns), step)
                 failures = await self.runtime.shielded(timed)
         except STORE_FAILURES as error:
             failures = [error] * len(changes)
+        except RuntimeError as error:
+            # Closed before the last block has ended, as a server does that shuts down: its work is done all the same.
+            if self.repository.is_open:
+                raise
+            failures = [error] * len(changes)
         for change, failure in zip(changes, failures, strict=True):
             if failure is not None:
                 self._settle_lost(change, failure)
         self._told("settle", started_ns, failed=any(failures))
 
+    def _check_breaker(self, entity_id: str, resource: str, now_ns: int) -> None:
+        if not self._breaker.lets_through(now_ns):
+            raise RateLimiterUnavailable(
+                "the store is down; it is asked again every second",
+                stack_name=self.repository.address,
+                entity_id=entity_id,
+                resource=resource,
+            )
+
     async def _given_back(self, debits: Sequence[Debit], outcome: Granted | Refused | Stale) -> None:
         if isinstance(outcome, Granted):
-            await self.settle([_undone(debit) for debit in debits])
+            await self.settle([undone(debit) for debit in debits])
 
     def _settle_lost(self, change: Change, failure: Exception) -> None:
         # The entity stays out of this line: logs at this level are often shared.
@@ -119,8 +157,3 @@ class StoreCalls:
         return RateLimiterUnavailable(
             message, cause, stack_name=self.repository.address, entity_id=entity_id, resource=resource
         )
-
-
-def _undone(debit: Debit) -> Change:
-    deltas = {name: -amount for name, amount in debit.amounts.items() if amount}
-    return Change(debit.entity_id, debit.resource, debit.limits, deltas, dict.fromkeys(deltas, 1))

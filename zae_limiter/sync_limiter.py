@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from zae_limiter.acquisition import F, OnException, limited
-from zae_limiter.blocking import awaited, blocking, run
+from zae_limiter.acquisition import OnException, nanoseconds
+from zae_limiter.blocking import blocking, core_of, in_time, run
+from zae_limiter.limited import F, limited
 from zae_limiter.limiter import RateLimiter
 from zae_limiter.models import Amounts, Charge, Limits, OnUnavailable, OnUnavailableAction
 from zae_limiter.observers import LimiterStats, Observer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SyncRateLimiter:
-    """The blocking twin of `RateLimiter`."""
+    """The blocking twin of `RateLimiter`, over a blocking repository; `TypeError` for one that is awaited."""
 
     def __init__(
         self,
@@ -33,10 +34,12 @@ class SyncRateLimiter:
         observers: Sequence[Observer] = (),
     ) -> None:
         self.repository = repository
-        # A repository of ours lends its core; one written as blocking code is made awaitable.
-        core = getattr(repository, "_core", None) or awaited(repository)
         self._core = RateLimiter(
-            core, clock=clock, runtime=runtime or BlockingRuntime(), timeout=timeout, observers=observers
+            core_of(repository),
+            clock=clock,
+            runtime=runtime or BlockingRuntime(),
+            timeout=timeout,
+            observers=observers,
         )
         self.clock = self._core.clock
 
@@ -48,6 +51,25 @@ class SyncRateLimiter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         run(self._core.__aexit__(kind, error, traceback))
+
+    def namespace(self, name: str) -> Self:
+        """This limiter for another namespace, over the same connection; see `RateLimiter.namespace`."""
+        core = self._core
+        return type(self)(
+            self.repository.namespace(name),
+            clock=core.clock,
+            runtime=core._runtime,
+            timeout=core._timeout,
+            observers=core._observers,
+        )
+
+    def is_available(self, timeout: float = 1.0) -> bool:
+        """Whether the store answers within so many seconds; never raises for a store."""
+        nanoseconds("timeout", timeout)
+        try:
+            return in_time(timeout, lambda: run(self._core.is_available(timeout)))
+        except TimeoutError:
+            return False
 
     def stats(self) -> LimiterStats:
         """How often charges were granted, refused, let pass without a store, and so on."""
@@ -114,7 +136,6 @@ class SyncRateLimiter:
         return limited(begin, entity_id=entity_id, resource=resource, consume=consume, waits=False)
 
     close = blocking(RateLimiter.close)
-    is_available = blocking(RateLimiter.is_available)
     available = blocking(RateLimiter.available)
     time_until_available = blocking(RateLimiter.time_until_available)
     reset = blocking(RateLimiter.reset)

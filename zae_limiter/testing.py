@@ -3,9 +3,11 @@
 The pytest plugin offers them as fixtures: `zae_limiter`, `zae_limiter_sync`, `zae_limiter_clock`.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
+from zae_limiter.blocking import run
 from zae_limiter.embedded import EmbeddedRepository, SyncEmbeddedRepository
 from zae_limiter.exceptions import RateLimiterUnavailable
 from zae_limiter.limiter import RateLimiter
@@ -80,6 +82,7 @@ class FaultyRepository:
         self._repository = repository
         self._failures: dict[str, tuple[int, Exception]] = {}
         self._before: dict[str, Callable[[], Any]] = {}
+        self._lost: dict[str, int] = {}
         self.calls: list[str] = []
 
     @property
@@ -100,14 +103,24 @@ class FaultyRepository:
         for method in methods or ("debit", "settle", "resolve", "read"):
             self._failures[method] = (times, raised)
 
+    def lose_answers(self, *methods: str, times: int = 1_000_000_000) -> None:
+        """Let the store do what the next calls of these methods ask, and their answers get lost on the way."""
+        for method in methods or ("debit", "settle"):
+            self._lost[method] = times
+
     def heal(self) -> None:
         """Let every call through again."""
         self._failures.clear()
         self._before.clear()
+        self._lost.clear()
 
     def before(self, method: str, wait: Callable[[], Any]) -> None:
         """Await what `wait` returns before each call of a method."""
         self._before[method] = wait
+
+    async def namespace(self, name: str) -> Self:
+        """The repository behind for another namespace, in front of it one that fails on its own."""
+        return type(self)(await self._repository.namespace(name))
 
     def __getattr__(self, name: str) -> Any:
         target = getattr(self._repository, name)
@@ -122,12 +135,33 @@ class FaultyRepository:
             if error is not None and times > 0:
                 self._failures[name] = (times - 1, error)
                 raise error
-            return await target(*args, **kwargs)
+            answer = await target(*args, **kwargs)
+            if (lost := self._lost.get(name, 0)) > 0:
+                self._lost[name] = lost - 1
+                raise ConnectionError(f"the answer to {name} was lost, as the test wanted")
+            return answer
 
         return call
 
 
-_GUARDED: Final = frozenset({"debit", "settle", "resolve", "read"})
+_GUARDED: Final = frozenset({"debit", "settle", "resolve", "read", "ping"})
+
+
+class SyncFaultyRepository:
+    """The blocking twin of `FaultyRepository`, over the same failures."""
+
+    def __init__(self, core: FaultyRepository) -> None:
+        self._core = core
+
+    def namespace(self, name: str) -> Self:
+        """The repository behind for another namespace, in front of it one that fails on its own."""
+        return type(self)(run(self._core.namespace(name)))
+
+    def __getattr__(self, name: str) -> Any:
+        target = getattr(self._core, name)
+        if not inspect.iscoroutinefunction(target):
+            return target
+        return lambda *args, **kwargs: run(target(*args, **kwargs))
 
 
 def memory_limiter(*, clock: TurnableClock | None = None, observers: Sequence[Any] = ()) -> RateLimiter:
@@ -154,3 +188,14 @@ def faulty_limiter(
     runtime = TurningRuntime(chosen)
     repository: Any = FaultyRepository(EmbeddedRepository(":memory:", clock=chosen, runtime=runtime))
     return RateLimiter(repository, clock=chosen, runtime=runtime, observers=observers), repository
+
+
+def sync_faulty_limiter(
+    *, clock: TurnableClock | None = None, observers: Sequence[Any] = ()
+) -> tuple[SyncRateLimiter, FaultyRepository]:
+    """The blocking twin of `faulty_limiter`."""
+    chosen = clock or TurnableClock()
+    runtime = TurningBlockingRuntime(chosen)
+    store = FaultyRepository(EmbeddedRepository(":memory:", clock=chosen, runtime=runtime))
+    repository: Any = SyncFaultyRepository(store)
+    return SyncRateLimiter(repository, clock=chosen, runtime=runtime, observers=observers), store

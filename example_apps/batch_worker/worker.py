@@ -1,10 +1,10 @@
 """A worker without any web framework that paces itself: it waits as long as a refusal says, and no longer."""
 
-import sys
+import argparse
 import time
 from typing import Final
 
-from zae_limiter import RateLimitExceeded, SyncRateLimiter, open_sync_limiter
+from zae_limiter import RateLimitExceeded, SyncRateLimiter, SyncRepository, open_sync_limiter
 
 JOBS: Final = 25
 
@@ -25,6 +25,11 @@ def work_through(limiter: SyncRateLimiter, jobs: int) -> int:
 
 
 if __name__ == "__main__":
-    address = sys.argv[1] if len(sys.argv) > 1 else "memory:"
-    with open_sync_limiter(address) as opened:
-        print(f"waited {work_through(opened, JOBS)} times")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", default="memory:", help="the address of the store, or 'dynamodb' [%(default)s]")
+    store: str = parser.parse_args().store
+    limiter = open_sync_limiter("dynamodb://batch-worker" if store == "dynamodb" else store)
+    if isinstance(limiter.repository, SyncRepository):
+        limiter.repository.create_table()
+    with limiter:
+        print(f"waited {work_through(limiter, JOBS)} times")

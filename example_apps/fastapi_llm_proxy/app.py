@@ -1,67 +1,94 @@
 """A proxy in front of language models: users with API keys, organisations above them, tokens counted as they stream.
 
-The model is a stand-in that repeats the prompt; everything around it is what a real proxy needs.
+The models are stand-ins that repeat the prompt; everything around them is what a real proxy needs.
 """
 
 import asyncio
+import contextlib
 import html
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Annotated, Final
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from zae_limiter import Lease, Limit, RateLimiter, current_lease, open_limiter
-from zae_limiter_asgi import Rule, ZaeLimiterMiddleware
+from zae_limiter import EntityExistsError, Lease, Limit, RateLimiter, current_lease, open_limiter
+from zae_limiter_asgi.fastapi import RATE_LIMITED_RESPONSES, Rule, ZaeLimiterMiddleware
 
 STORE: Final = os.environ.get("ZAE_LIMITER_STORE", "embedded:///tmp/zae-limiter-llm-proxy.db")
 REQUESTS_A_MINUTE: Final = int(os.environ.get("LLM_PROXY_RPM", "3"))
+PATIENCE_SECONDS: Final = float(os.environ.get("LLM_PROXY_TIMEOUT", "1"))
 RESERVED_TOKENS: Final = 50
 USERS: Final = {"key-alice": "alice", "key-bob": "bob"}
 ORGANISATION: Final = "acme"
 
 
+def plan(requests: int, tokens: int) -> list[Limit]:
+    """What somebody may ask of one model each minute."""
+    return [Limit.per_minute("rpm", requests), Limit.per_minute("tpm", tokens, unit="tokens")]
+
+
+# For each model what a user has by default, and what the users of the organisation have together.
+MODELS: Final = {
+    "tiny-model": (plan(REQUESTS_A_MINUTE, 600), plan(100, 20_000)),
+    "large-model": (plan(1, 200), plan(5, 1_000)),
+}
+
+
 def user_of(request: Request) -> str | None:
-    """The user behind an API key; None for a key that nobody was given, which is limited by its address."""
+    """The user behind an API key; None for a key that nobody was given."""
     return USERS.get(request.headers.get("x-api-key", ""))
 
 
+def is_from_a_stranger(request: Request) -> bool:
+    """Whether a request for a model comes without a key of a user."""
+    return request.url.path.startswith("/v1/") and user_of(request) is None
+
+
 async def prepare(limiter: RateLimiter) -> None:
-    """Store who there is and the limits of the plan, unless an earlier start has done so."""
+    """Store who there is and the plans of the models, unless an earlier start has done so."""
     for user in USERS.values():
-        if await limiter.get_entity(f"custom:{user}") is None:
+        with contextlib.suppress(EntityExistsError):
             await limiter.create_entity(f"custom:{user}", name=user, parent_id=ORGANISATION, cascade=True)
-    if await limiter.get_resource_defaults("tiny-model"):
-        return
-    plan = [
-        Limit.per_minute("rpm", REQUESTS_A_MINUTE),
-        Limit.per_minute("tpm", 600, unit="tokens"),
-    ]
-    await limiter.set_resource_defaults("tiny-model", plan)
-    organisation = [Limit.per_minute("rpm", 100), Limit.per_minute("tpm", 20_000, unit="tokens")]
-    await limiter.set_limits(ORGANISATION, organisation, resource="tiny-model")
+    for model, (of_a_user, of_the_organisation) in MODELS.items():
+        if not await limiter.get_resource_defaults(model):
+            await limiter.set_resource_defaults(model, of_a_user)
+            await limiter.set_limits(ORGANISATION, of_the_organisation, resource=model)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Prepare the store once; the middleware has opened it by then."""
     await prepare(limiter)
     yield
 
 
-limiter = open_limiter(STORE)
+limiter = open_limiter(STORE, timeout=PATIENCE_SECONDS)
 app = FastAPI(title="A proxy in front of language models", lifespan=lifespan)
 app.add_middleware(
     ZaeLimiterMiddleware,
     limiter=limiter,
+    limiter_timeout=PATIENCE_SECONDS,
     rules=[
         Rule("/health", exempt=True),
-        Rule("/v1/chat", key=user_of, resource="tiny-model", cost={"rpm": 1, "tpm": RESERVED_TOKENS}),
+        # Whoever tries keys is counted by address: a new key each time would else be a new bucket each time.
+        Rule(is_from_a_stranger, key="ip", limits="10/minute", name="strangers", last=True),
+        *(
+            Rule(f"/v1/models/{model}/chat", key=user_of, resource=model, cost={"rpm": 1, "tpm": RESERVED_TOKENS})
+            for model in MODELS
+        ),
     ],
 )
+
+
+def signed_in(request: Request) -> str:
+    """The user who asks; the application's own 401 for a stranger."""
+    user = user_of(request)
+    if user is None:
+        raise HTTPException(401, "this API key was given to nobody", {"WWW-Authenticate": 'ApiKey realm="models"'})
+    return user
 
 
 @app.get("/health")
@@ -70,9 +97,11 @@ async def health() -> dict[str, bool]:
     return {"ok": await limiter.is_available()}
 
 
-@app.post("/v1/chat")
-async def chat(request: Request) -> StreamingResponse:
+@app.post("/v1/models/{model}/chat", responses=RATE_LIMITED_RESPONSES)
+async def chat(request: Request, model: str, _: Annotated[str, Depends(signed_in)]) -> StreamingResponse:
     """Answer a prompt as server-sent events; what it took in truth is settled with the last of them."""
+    if model not in MODELS:
+        raise HTTPException(404, f"there is {', '.join(MODELS)}")
     try:
         prompt = str((await request.json())["prompt"])
     except (ValueError, KeyError, TypeError) as error:
@@ -98,8 +127,10 @@ async def left() -> str:
     """A page that shows what is left for everybody."""
     rows: list[str] = []
     for user in USERS.values():
-        available: dict[str, Any] = await limiter.available(f"custom:{user}", "tiny-model")
-        cells = "".join(f"<td>{available[name]}</td>" for name in ("rpm", "tpm"))
-        rows.append(f"<tr><th>{html.escape(user)}</th>{cells}</tr>")
-    table = f"<table><tr><th></th><th>requests</th><th>tokens</th></tr>{''.join(rows)}</table>"
+        for model in MODELS:
+            available = await limiter.available(f"custom:{user}", model)
+            cells = "".join(f"<td>{available[name]}</td>" for name in ("rpm", "tpm"))
+            rows.append(f"<tr><th>{html.escape(user)}</th><td>{model}</td>{cells}</tr>")
+    heads = "<tr><th></th><th>model</th><th>requests</th><th>tokens</th></tr>"
+    table = f"<table>{heads}{''.join(rows)}</table>"
     return f"<!doctype html><title>What is left</title><h1>What is left this minute</h1>{table}"

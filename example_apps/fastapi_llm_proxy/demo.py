@@ -18,6 +18,7 @@ import httpx
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
+ADDRESS: Final = "/v1/models/tiny-model/chat"
 SHOWN: Final = ("ratelimit-policy", "ratelimit", "retry-after")
 
 
@@ -51,46 +52,74 @@ def steps(client: httpx.Client, store: str) -> None:
     expect(refused.json()["violated-policies"] == ["rpm"], "the body names the limit")
     wait = int(refused.headers["retry-after"])
     expect(1 <= wait <= 20, "the wait is that of one request at 3 a minute")
-    say("Bob is another user with a bucket of his own.")
+    say("Bob is another user with a bucket of his own, and another model has a plan of its own.")
     asked(client, "key-bob", 200)
+    asked(client, "key-alice", 200, model="large-model")
     say("True costs were settled when the streams ended: 5 tokens each, not the 50 that were reserved.")
     page = client.get("/").text
-    cell = page.split("<th>alice</th>")[1].split("<td>")[2].split("</td>")[0]
+    cell = page.split("<th>alice</th><td>tiny-model</td>")[1].split("<td>")[2].split("</td>")[0]
     print(f"   the page says that alice has {cell} of 600 tokens left")
     expect(int(cell) >= 585, "at most 15 tokens were charged")
     say(f"The bucket fills again: after the promised {wait} s one more request is granted.")
     time.sleep(wait)
     asked(client, "key-alice", 200)
     asked(client, "key-alice", 429)
+    strangers(client)
     say("Another process gives Alice a larger plan; it is in force at her next request, on the bucket in use.")
-    changed = plan_changed(store)
-    print(f"   $ {changed}")
+    print(f"   $ {plan_changed(store)}")
     response = asked(client, "key-alice", 200)
-    expect('"rpm";q=60;' in response.headers["ratelimit-policy"], "the new plan is in the policy")
+    policy = response.headers["ratelimit-policy"]
+    expect(policy == '"rpm";q=60;w=60, "tpm";q=6000;qu="tokens";w=60', "the new plan is in the policy, units and all")
 
 
-def asked(client: httpx.Client, key: str, status: int) -> httpx.Response:
-    """Ask the model once, print what came back, and insist on the status."""
-    response = client.post("/v1/chat", json={"prompt": "say something nice to me"}, headers={"x-api-key": key})
-    print(f"\n   POST /v1/chat  ({key})\n   {response.status_code} {response.reason_phrase}")
+def strangers(client: httpx.Client) -> None:
+    """Keys that nobody was given: the application's own answer, and only so many of them from one address."""
+    say("Who tries keys gets the application's own 401, ten times a minute from one address, whatever the key.")
+    tried = asked(client, "key-guess-1", 401)
+    expect(tried.headers["ratelimit-policy"] == '"rpm";q=10;w=60', "strangers have a limit of their own")
+    guesses = 1
+    while (answer := client.post(ADDRESS, headers={"x-api-key": f"key-guess-{guesses + 1}"})).status_code == 401:
+        guesses += 1
+        # One comes back every six seconds, so a slow machine lets more through.
+        expect(guesses < 30, "there is an end to it")
+    expect(guesses >= 10, "ten keys may be tried")
+    print(f"   ... and {guesses - 1} more keys: 401")
+    shown(answer, f"key-guess-{guesses + 1}")
+    expect(answer.status_code == 429, "then the limiter answers")
+    say("Users at the same address are not held up by it.")
+    asked(client, "key-bob", 200)
+
+
+def asked(client: httpx.Client, key: str, status: int, *, model: str = "tiny-model") -> httpx.Response:
+    """Ask a model once, print what came back, and insist on the status."""
+    address = f"/v1/models/{model}/chat"
+    response = client.post(address, json={"prompt": "say something nice to me"}, headers={"x-api-key": key})
+    shown(response, key)
+    expect(response.status_code == status, f"status {status} was expected, {response.status_code} came")
+    return response
+
+
+def shown(response: httpx.Response, key: str) -> None:
+    """Print what came back."""
+    print(f"\n   POST {response.request.url.path}  ({key})\n   {response.status_code} {response.reason_phrase}")
     for name in SHOWN:
         if name in response.headers:
             print(f"   {name}: {response.headers[name]}")
     if response.status_code != 200:
         print(f"   {response.text}")
-    expect(response.status_code == status, f"status {status} was expected, {response.status_code} came")
-    return response
 
 
 def plan_changed(store: str) -> str:
-    """Change a plan from a process of its own."""
+    """Change a plan from a process of its own; returns the call that did it."""
+    call = (
+        "limiter.set_limits('custom:alice', [Limit.per_minute('rpm', 60), "
+        "Limit.per_minute('tpm', 6_000, unit='tokens')], resource='tiny-model')"
+    )
     code = (
-        "from zae_limiter import open_sync_limiter\n"
-        f"with open_sync_limiter({store!r}) as limiter:\n"
-        "    limiter.set_limits('custom:alice', 'rpm=60/minute; tpm=6000/minute', resource='tiny-model')\n"
+        f"from zae_limiter import Limit, open_sync_limiter\nwith open_sync_limiter({store!r}) as limiter:\n    {call}\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=environment())
-    return "limiter.set_limits('custom:alice', 'rpm=60/minute; tpm=6000/minute', resource='tiny-model')"
+    return call
 
 
 @contextmanager

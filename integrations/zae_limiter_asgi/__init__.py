@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from zae_limiter_asgi.marks import rate_limit_exempt
 from zae_limiter_asgi.middleware import ZaeLimiterMiddleware
 from zae_limiter_http import (
     EXEMPT,
@@ -28,6 +29,7 @@ __all__ = [
     "ZaeLimiterMiddleware",
     "current_lease",
     "rate_limit",
+    "rate_limit_exempt",
 ]
 
 

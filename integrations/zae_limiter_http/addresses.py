@@ -26,6 +26,7 @@ SINGLES: Final = {
 }
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _LONGEST: Final = 8_192
+_MOST_NAMES: Final = 10_000
 _PAIR: Final = re.compile(r"""([\w!#$%&'*+.^`|~-]+)=([^\s;,"\\]+|"(?:[^"\\]|\\.)*")""", re.ASCII)
 _ELEMENT: Final = re.compile(rf"[ \t]*(?:{_PAIR.pattern})?(?:[ \t]*;[ \t]*(?:{_PAIR.pattern})?)*[ \t]*", re.ASCII)
 
@@ -48,6 +49,7 @@ class Addresses:
         self._proxies = proxies
         self._ipv6_prefix = ipv6_prefix
         self._told: set[str] = set()
+        self._names: dict[Address, str] = {}
 
     def entity(self, request: HttpRequest) -> str:
         """`ip4:…`, `ip6:…-64`, `host:…`, or the one identity that all callers without an address share."""
@@ -57,12 +59,18 @@ class Addresses:
         peer = parsed(request.peer)
         if peer is None:
             return encode("host", request.peer)
-        return self._named(self._client(peer, request))
+        address = self._client(peer, request)
+        name = self._names.get(address)
+        if name is None:
+            if len(self._names) >= _MOST_NAMES:
+                self._names.clear()
+            name = self._names[address] = self._named(address)
+        return name
 
     def _client(self, peer: Address, request: HttpRequest) -> Address:
         proxies = self._proxies
         if proxies.source is None:
-            if request.lines("x-forwarded-for"):
+            if "xff" not in self._told and request.lines("x-forwarded-for"):
                 self._tell_once("xff", "X-Forwarded-For came, but no proxy is trusted; set proxy= to use it")
             return peer
         if proxies.source in LISTS:

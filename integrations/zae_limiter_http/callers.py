@@ -1,6 +1,7 @@
 """Who is calling: keys in the short forms users write, turned into identifiers of entities."""
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -11,6 +12,7 @@ from zae_limiter_http.facts import HttpRequest
 from zae_limiter_http.naming import encode, keyed, mixed
 
 _LONGEST_KEY: Final = 4_096
+_HEADER: Final = re.compile(r"header:[A-Za-z0-9-]+")
 
 
 class _Exempt:
@@ -37,16 +39,16 @@ class Callers:
     hash_secret: str | None = None
 
     async def entities(
-        self, key: Key, request: HttpRequest, *, validated: Callable[[str], Any] | None = None
+        self, chain: tuple[Any, ...], request: HttpRequest, *, validated: Callable[[str], Any] | None = None
     ) -> tuple[str, ...]:
-        """The identifiers to charge.
+        """The identifiers to charge, by the first of a chain of kinds that answers.
 
         A header's value that nobody has validated is charged besides the address: an attacker who draws
         a new one each time would have a new bucket each time.
         """
-        for kind in _chain(key):
+        for kind in chain:
             if callable(kind):
-                found = await answer(kind, request.native)
+                found = await answer(request, kind, request.native)
                 if isinstance(found, _Exempt):
                     return ()
                 if found is not None and found != "":
@@ -69,19 +71,28 @@ class Callers:
         entity = keyed(value, self.hash_secret)
         if validated is None:
             return entity, self.addresses.entity(request)
-        return (entity,) if await answer(validated, value) else (self.addresses.entity(request),)
+        return (entity,) if await answer(request, validated, value) else (self.addresses.entity(request),)
 
     async def _user(self, request: HttpRequest) -> str | None:
         if request.user_of is None:
             return None
-        found = await answer(request.user_of, request.native)
+        found = await answer(request, request.user_of, request.native)
         return None if found is None or found == "" else encode("user", str(found))
 
 
-async def answer(function: Callable[[Any], Any], argument: Any) -> Any:
+async def answer(request: HttpRequest, function: Callable[[Any], Any], argument: Any) -> Any:
     """What a user's callable says, sync or async."""
-    found = function(argument)
+    found = request.ask(function, argument)
     return await found if inspect.isawaitable(found) else found
+
+
+def is_async(value: Any) -> bool:
+    """Whether a callable, or one of a chain of keys, is a coroutine function."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return any(is_async(each) for each in value)
+    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(
+        type(value).__call__ if callable(value) else None
+    )
 
 
 def checked_key(key: Any) -> Key:
@@ -89,7 +100,7 @@ def checked_key(key: Any) -> Key:
     if callable(key):
         return key  # type: ignore[no-any-return]
     if isinstance(key, str):
-        _chain(key)
+        chain_of(key)
         return key
     if isinstance(key, Sequence) and key:
         for each in key:
@@ -101,13 +112,14 @@ def checked_key(key: Any) -> Key:
 _KINDS: Final = 'texts are "auto", "ip", "user", "user_or_ip" and "header:<name>"'
 
 
-def _chain(key: Any) -> tuple[Any, ...]:
+def chain_of(key: Any) -> tuple[Any, ...]:
+    """The kinds of a key in their order: "ip", "user", "header:…" and callables."""
     if callable(key):
         return (key,)
     if isinstance(key, str):
         if key in ("auto", "user_or_ip", "user"):
             return ("user", "ip")
-        if key == "ip" or (key.startswith("header:") and key.partition(":")[2].replace("-", "").isalnum()):
+        if key == "ip" or _HEADER.fullmatch(key):
             return (key,)
         raise ValidationError("key", key, f"no such kind; {_KINDS}")
     return tuple(kind for each in key for kind in _of_chain(each))
@@ -115,7 +127,7 @@ def _chain(key: Any) -> tuple[Any, ...]:
 
 def _of_chain(each: Any) -> tuple[Any, ...]:
     # In a chain "user" must leave room for what follows; the address is the end of every chain anyway.
-    return ("user",) if each in ("user", "auto") else _chain(each)
+    return ("user",) if each in ("user", "auto") else chain_of(each)
 
 
 def _header_value(request: HttpRequest, name: str) -> str | None:
@@ -129,7 +141,7 @@ def _header_value(request: HttpRequest, name: str) -> str | None:
 
 
 def _from_parts(found: Any) -> str:
-    if isinstance(found, str | int):
+    if isinstance(found, str) or not isinstance(found, Sequence):
         return encode("custom", str(found))
     parts = tuple(str(part) for part in found)
     return encode("custom", parts[0]) if len(parts) == 1 else mixed(parts)

@@ -52,5 +52,5 @@ def resource_name(text: str) -> str:
     if not name[0].isascii() or not name[0].isalpha():
         name = f"r-{name}"
     if len(name) > _LONGEST_RESOURCE:
-        name = f"{name[:51]}-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+        name = f"{name[:51]}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
     return name

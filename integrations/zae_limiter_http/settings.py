@@ -5,14 +5,19 @@ Values of a mistake are never shown: a secret may stand beside it.
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from zae_limiter.exceptions import MissingExtraError
+from zae_limiter.exceptions import MissingExtraError, ValidationError
+from zae_limiter.stores import check_address
 from zae_limiter_http.addresses import LISTS, SINGLES, Addresses, Proxies
-from zae_limiter_http.callers import Callers
-from zae_limiter_http.rules import RefundOn, Rule, Rules, SettingsError
+from zae_limiter_http.buckets import Buckets, clashes
+from zae_limiter_http.callers import Callers, is_async
+from zae_limiter_http.headers import Style
+from zae_limiter_http.imports import imported, rule_of
+from zae_limiter_http.rule import RefundOn, Rule, SettingsError
+from zae_limiter_http.rules import Rules
 
 try:
     from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -20,6 +25,11 @@ try:
 except ImportError as error:
     raise MissingExtraError("asgi", "zae_limiter_http") from error
 
+_IN_OTHER_WORDS: Final = {
+    "tuple_type": "must be a list of texts, such as ['one']",
+    "model_type": "must be a mapping, such as {'source': 'xff', 'trusted_proxies': ['10.0.0.0/8']}",
+}
+_OWN_HEADER = re.compile(r"x-[a-z0-9-]+")
 HeaderStyle = Literal["draft", "x", "ietf06", "openai"]
 
 
@@ -36,8 +46,10 @@ class ProxySettings(BaseModel):
     def _one_mode(self) -> "ProxySettings":
         if bool(self.trusted_proxies) == bool(self.trusted_proxies_count):
             raise ValueError("set one of trusted_proxies and trusted_proxies_count")
-        if self.source not in LISTS and self.source not in SINGLES and not self.source.startswith("x-"):
-            raise ValueError(f"source must be one of {', '.join([*LISTS, *SINGLES])}, or a header beginning with x-")
+        if self.source not in LISTS and self.source not in SINGLES and not _OWN_HEADER.fullmatch(self.source):
+            raise ValueError(
+                f"source must be one of {', '.join([*LISTS, *SINGLES])}, or a header beginning with x-, in lower case"
+            )
         return self
 
     @field_validator("trusted_proxies")
@@ -64,6 +76,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True)
 
     enabled: bool = True
+    store: str | None = None
+    limiter: Any = None
     rules: tuple[Any, ...] = ()
     header_style: tuple[HeaderStyle, ...] = ("draft",)
     ratelimit_dialect: Literal["draft11", "editors", "both"] = "draft11"
@@ -82,10 +96,14 @@ class Settings(BaseModel):
     unavailable_retry_after: int = Field(5, ge=1, le=86_400)
     limiter_timeout: float = Field(1.0, gt=0, le=60)
     on_error: Literal["raise", "deny", "allow"] = "raise"
+    on_unmapped: Literal["pass", "limit", "warn", "deny"] | None = None
+    default_rule: Any = None
+    on_event: Any = None
     refund_on: Any = "never"
     proxy: ProxySettings | None = None
     ipv6_prefix: int = Field(64, ge=32, le=128)
     hash_secret: SecretStr | None = None
+    websocket_close_code: int = Field(1013, ge=1000, le=4999)
     responder: Any = None
     html_template: str | None = None
 
@@ -99,20 +117,50 @@ class Settings(BaseModel):
                 found[name] = imported(value) if name in _CALLABLES else value
             except SettingsError as error:
                 mistakes += [f"{name}: {mistake}" for mistake in error.mistakes]
-        found["rules"], of_rules = _rules(values.get("rules", ()))
-        mistakes += of_rules
+        found["rules"] = _rules(values.get("rules", ()), mistakes)
+        if found.get("default_rule") is not None:
+            found["default_rule"] = _rule("default_rule", found["default_rule"], mistakes)
+        mistakes += clashes(found["rules"])
         try:
             made = cls(**found)
         except Mistakes as error:
             mistakes = [_told(each) for each in error.errors(include_input=False, include_url=False)] + mistakes
             raise SettingsError(mistakes) from None
-        refund = made.refund_on
-        if refund not in ("never", "5xx") and not callable(refund):
-            mistakes.append("refund_on: must be 'never', '5xx' or a callable of the status")
+        mistakes += made._mistakes()
         if mistakes:
             raise SettingsError(mistakes)
-        made.rule_set()
         return made
+
+    def _mistakes(self) -> list[str]:
+        """What is wrong with values that pydantic lets pass."""
+        mistakes: list[str] = []
+        if self.store is not None:
+            try:
+                check_address(self.store)
+            except ValidationError as error:
+                mistakes.append(f"store: {error.reason}")
+        odd = [glob for glob in self.exempt_paths if not glob.startswith(("/", "*", "?", "["))]
+        mistakes += [f"exempt_paths: a path begins with a slash; write '/{glob}'" for glob in odd]
+        if self.store is not None and self.limiter is not None:
+            mistakes.append("store, limiter: give one of the two")
+        if self.refund_on not in ("never", "5xx") and not callable(self.refund_on):
+            mistakes.append("refund_on: must be 'never', '5xx' or a callable of the status")
+        for name in ("exempt_when", "responder", "on_event"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                mistakes.append(f"{name}: must be a callable or its import string, got {type(value).__name__}")
+        waiting = [name for name in ("responder", "refund_on") if is_async(getattr(self, name))]
+        mistakes += [f"{name}: must be a plain function; a response does not wait" for name in waiting]
+        if self.on_unmapped == "limit" and self.default_rule is None:
+            mistakes.append("on_unmapped: 'limit' needs a default_rule")
+        if self.partition_key == "opaque" and self.hash_secret is None:
+            mistakes.append("partition_key: 'opaque' needs a hash_secret")
+        return mistakes
+
+    @property
+    def is_limiter_made_here(self) -> bool:
+        """Whether the limiter is made from these settings, so that nobody else closes it."""
+        return self.limiter is None or callable(self.limiter)
 
     def rule_set(self) -> Rules:
         """The rules, ready to be asked."""
@@ -125,7 +173,36 @@ class Settings(BaseModel):
             exempt_methods=self.exempt_methods,
             exempt_paths=self.exempt_paths,
             exempt_when=self.exempt_when,
+            buckets=self.buckets(),
         )
+
+    def buckets(self) -> Buckets:
+        """Which bucket each rule counts in."""
+        return Buckets(self.rules if self.default_rule is None else (*self.rules, self.default_rule))
+
+    def style(self) -> Style:
+        """Which header fields are written, and how."""
+        return Style(
+            self.header_style,
+            self.ratelimit_dialect,
+            self.ratelimit_members,
+            self.retry_after_format,
+            self.retry_after_jitter_seconds,
+            self.reset_format,
+            self.expose_parent,
+            self.partition_key,
+            self.hash_secret.get_secret_value() if self.hash_secret else None,
+            self.cors_expose,
+        )
+
+    def async_words(self) -> list[str]:
+        """The places of coroutine functions, which a framework that serves requests in threads cannot call."""
+        found = [name for name in ("exempt_when", "on_event") if is_async(getattr(self, name))]
+        if self.default_rule is not None:
+            found += [f"default_rule.{word}" for word in self.default_rule.async_words()]
+        return found + [
+            f"rules[{index}].{word}" for index, rule in enumerate(self.rules) for word in rule.async_words()
+        ]
 
     def refund_of(self, rule: Rule) -> RefundOn:
         """When a charge of this rule is given back: the rule's word, else the setting's."""
@@ -133,36 +210,26 @@ class Settings(BaseModel):
         return general if rule.refund_on is None else rule.refund_on
 
 
-_CALLABLES = ("exempt_when", "responder", "refund_on")
+_CALLABLES = ("exempt_when", "responder", "refund_on", "limiter", "on_event")
 
 
-def imported(value: Any) -> Any:
-    """What an import string such as `package.module:name` names; anything else as it is."""
-    if not isinstance(value, str) or ":" not in value:
-        return value
-    module, _, name = value.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError([f"{value!r} cannot be imported: {error}"]) from None
-
-
-def _rules(values: Any) -> tuple[tuple[Rule, ...], list[str]]:
+def _rules(values: Any, mistakes: list[str]) -> tuple[Rule, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str):
-        return (), ["rules: must be a list of rules"]
-    found: list[Rule] = []
-    mistakes: list[str] = []
-    for index, value in enumerate(values):
-        if isinstance(value, Mapping):
-            rule = Rule(**{str(name): each for name, each in value.items()})
-        elif isinstance(value, Rule):
-            rule = value
-        else:
-            mistakes.append(f"rules[{index}]: must be a Rule or a mapping, got {type(value).__name__}")
-            continue
-        found.append(rule)
-        mistakes += [f"rules[{index}].{mistake}" for mistake in rule.mistakes]
-    return tuple(found), mistakes
+        mistakes.append("rules: must be a list of rules")
+        return ()
+    found = [_rule(f"rules[{index}]", value, mistakes) for index, value in enumerate(values)]
+    # A stand-in keeps the places of the others.
+    return tuple(Rule(exempt=True) if rule is None else rule for rule in found)
+
+
+def _rule(place: str, value: Any, mistakes: list[str]) -> Rule | None:
+    try:
+        rule = rule_of(value)
+    except SettingsError as error:
+        mistakes += [f"{place}{mistake}" for mistake in error.mistakes]
+        return None
+    mistakes += [f"{place}.{mistake}" for mistake in rule.mistakes]
+    return rule
 
 
 def _told(mistake: Any) -> str:
@@ -170,6 +237,8 @@ def _told(mistake: Any) -> str:
     for part in mistake["loc"]:
         place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
     if mistake["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(place, list(Settings.model_fields), 1)
+        model = Settings if len(mistake["loc"]) == 1 else ProxySettings
+        near = difflib.get_close_matches(str(mistake["loc"][-1]), list(model.model_fields), 1)
         return f"{place}: no such setting" + (f"; did you mean {near[0]!r}?" if near else "")
-    return f"{place}: {mistake['msg'].removeprefix('Value error, ')}"
+    text = _IN_OTHER_WORDS.get(mistake["type"]) or mistake["msg"].removeprefix("Value error, ")
+    return f"{place}: {text}"

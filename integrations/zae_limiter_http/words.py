@@ -4,11 +4,15 @@ What they mean, their defaults and their checks are those of `settings.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 
 class SettingWords(TypedDict, total=False):
-    """Every setting but the rules, as a caller writes it."""
+    """Every setting but the rules and where to count, as a caller writes it, and the files to read besides."""
+
+    toml_file: str | Path | None
+    env_file: str | Path | None
 
     enabled: bool
     header_style: Sequence[Literal["draft", "x", "ietf06", "openai"]]
@@ -28,9 +32,13 @@ class SettingWords(TypedDict, total=False):
     unavailable_retry_after: int
     limiter_timeout: float
     on_error: Literal["raise", "deny", "allow"]
+    on_unmapped: Literal["pass", "limit", "warn", "deny"] | None
+    default_rule: Any
+    on_event: Callable[[Any], Any] | str | None
     refund_on: Literal["never", "5xx"] | Callable[[int], bool] | str
     proxy: Mapping[str, Any] | None
     ipv6_prefix: int
     hash_secret: str | None
+    websocket_close_code: int
     responder: Callable[[Any, Any], tuple[bytes, str] | None] | str | None
     html_template: str | None

@@ -1,5 +1,6 @@
 """Charges on every repository and both faces: what is granted, refused, and what callers get wrong."""
 
+import enum
 import math
 from typing import Any
 
@@ -34,11 +35,20 @@ async def test_exactly_the_burst_is_granted_at_one_instant_and_then_at_the_rate(
     assert sum([await is_granted(limiter, limits="10/minute") for _ in range(30)]) == 2
 
 
+async def test_a_bucket_that_was_idle_holds_its_burst_and_no_more(limiter: Any, clock: TurnableClock) -> None:
+    await take(limiter, limits="10/minute")
+    clock.turn(3_600)
+    assert sum([await is_granted(limiter, limits="10/minute") for _ in range(30)]) == 10
+
+
 async def test_limits_given_with_a_charge_are_in_force_with_and_without_a_bucket(limiter: Any) -> None:
     """W1."""
     await limiter.set_system_defaults("1000/minute")
     await take(limiter)
-    assert sum([await is_granted(limiter, limits="10/minute") for _ in range(50)]) <= 10
+    # The charge before has left a little less than ten.
+    for entity_id, number in (("someone", 9), ("another", 10)):
+        granted = [await is_granted(limiter, limits="10/minute", entity_id=entity_id) for _ in range(50)]
+        assert sum(granted) == number
 
 
 async def test_an_unknown_limit_is_told_and_nothing_is_written(limiter: Any) -> None:
@@ -214,6 +224,27 @@ async def test_charges_that_meet_in_one_bucket_are_added(limiter: Any) -> None:
     async with limiter.acquire_all([both[0], both[0]._replace(consume=4)]):
         pass
     assert await limiter.available("someone", "api", [RPM]) == {"rpm": 0}
+
+
+async def test_charges_from_an_iterator_are_all_charged(limiter: Any) -> None:
+    async with limiter.acquire_all(Charge("someone", resource, 6, [RPM]) for resource in ("api", "mail")):
+        assert await limiter.available("someone", "api", [RPM]) == {"rpm": 4}
+    with pytest.raises(RateLimitExceeded):
+        await limiter.acquire_all(iter([Charge("someone", "mail", 6, [RPM])])).__aenter__()
+
+
+class Named(str, enum.Enum):  # noqa: UP042 - whose format is not its value, other than that of a StrEnum
+    SOMEONE = "someone"
+    API = "api"
+
+
+async def test_a_member_of_an_enum_that_is_a_text_is_that_text(limiter: Any) -> None:
+    await limiter.set_resource_defaults(Named.API, [RPM])
+    await take(limiter, 4)
+    async with limiter.acquire_all([Charge(Named.SOMEONE, Named.API, 1), Charge("other", Named.API, 1)]) as lease:
+        assert [status.available for status in lease.statuses] == [5, 9]
+    assert await limiter.available("someone", "api") == {"rpm": 5}
+    assert len(await limiter.get_audit_events("$RESOURCE:api")) == 1
 
 
 async def test_a_charge_waits_for_room_and_never_past_its_time(limiter: Any, clock: TurnableClock) -> None:

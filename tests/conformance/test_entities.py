@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.conftest import Aggregated
+from tests.conformance.faces import STORES
 from zae_limiter import (
+    Charge,
     EntityExistsError,
     EntityNotFoundError,
     Limit,
@@ -12,9 +15,13 @@ from zae_limiter import (
     RateLimitExceeded,
     ValidationError,
 )
+from zae_limiter.debits import debits_of
+from zae_limiter.models import Stale
 from zae_limiter.testing import TurnableClock
 
 RPM = Limit.per_minute("rpm", 10)
+# A table's configuration has no version: there a bucket of another rate tells that it has changed.
+COUNT_CHANGES = [name for name, store in STORES.items() if not store.needs_table]
 
 
 async def take(limiter: Any, entity_id: str, consume: Any = 1, **options: Any) -> Any:
@@ -156,10 +163,10 @@ async def test_system_defaults_are_replaced_whole(limiter: Any) -> None:
 
 
 async def test_a_changed_limit_is_in_force_in_another_process_at_once(
-    two_limiters: tuple[Any, Any],
+    two_on_a_file: tuple[Any, Any],
 ) -> None:
-    """W19, decision 9: on a file of its own connection and cache."""
-    first, second = two_limiters
+    """W19, decision 9: over a connection and with a cache of its own."""
+    first, second = two_on_a_file
     await first.set_system_defaults("5/minute")
     await take(second, "someone", 5)
     with pytest.raises(RateLimitExceeded):
@@ -177,10 +184,10 @@ async def test_a_changed_limit_is_in_force_in_another_process_at_once(
 
 
 async def test_what_another_process_has_set_is_not_refused_by_what_is_remembered(
-    two_limiters: tuple[Any, Any],
+    two_on_a_file: tuple[Any, Any],
 ) -> None:
     """Decision 9: a burst raised, a limit added, and the first limits at all."""
-    first, second = two_limiters
+    first, second = two_on_a_file
     with pytest.raises(ValidationError):
         await take(second, "someone")
     await first.set_system_defaults("5/minute")
@@ -191,18 +198,79 @@ async def test_what_another_process_has_set_is_not_refused_by_what_is_remembered
 
 
 async def test_a_lowered_limit_is_in_force_in_another_process_although_the_charge_would_fit(
-    two_limiters: tuple[Any, Any],
+    two_on_a_file: tuple[Any, Any],
 ) -> None:
     """Decision 9."""
-    first, second = two_limiters
+    first, second = two_on_a_file
     await first.set_system_defaults("50/minute")
-    # The first look at a configuration is not remembered, the second is.
-    await take(second, "someone")
-    await take(second, "someone")
+    await take(second, "someone", 2)
     await first.set_system_defaults("3/minute")
     await take(second, "someone")
     with pytest.raises(RateLimitExceeded):
         await take(second, "someone")
+
+
+async def test_charges_that_go_together_go_by_one_configuration(two_on_a_file: tuple[Any, Any]) -> None:
+    """What is remembered of one charge is older than what the next one makes the process read."""
+    first, second = two_on_a_file
+    await first.set_system_defaults("50/minute")
+    await take(second, "someone")
+    await first.set_system_defaults("3/minute")
+    both = [Charge("someone", "api", 3), Charge("someone", "mail", 3)]
+    with pytest.raises(RateLimitExceeded) as caught:
+        await second.acquire_all(both).__aenter__()
+    assert [each.limit.capacity for each in caught.value.statuses] == [3, 3]
+    assert await second.repository.get_buckets("someone", "mail") == []
+    await first.set_system_defaults("4/minute")
+    # In one bucket, too, where two versions of its limits would contradict each other.
+    lease = await second.acquire_all([*both, both[0]._replace(consume=0)]).__aenter__()
+    assert [each.limit.capacity for each in lease.statuses] == [4, 4]
+
+
+@pytest.mark.parametrize("limiter", COUNT_CHANGES, indirect=True)
+async def test_a_debit_of_an_older_configuration_is_to_be_resolved_again(limiter: Any) -> None:
+    await limiter.set_system_defaults("50/minute")
+    found = await limiter.repository.resolve("someone", "api")
+    assert found.version
+    (debit,) = debits_of(Charge("someone", "api", 4), found)
+    await limiter.set_system_defaults("3/minute")
+    assert (await limiter.repository.resolve("someone", "mail")).version > found.version
+    now = {"now_ns": limiter.clock.now_ns(), "deadline_ns": limiter.clock.monotonic_ns() + 10**9}
+    assert isinstance(await limiter.repository.debit([debit], **now), Stale)
+    assert await limiter.repository.get_buckets("someone") == []
+
+
+async def test_what_is_available_is_told_by_the_limits_that_another_process_has_set(
+    two_on_a_file: tuple[Any, Any],
+) -> None:
+    first, second = two_on_a_file
+    with pytest.raises(ValidationError):
+        await second.available("someone", "api")
+    await first.set_system_defaults("5/minute")
+    assert await second.available("someone", "api") == {"rpm": 5}
+    await first.set_system_defaults("7/minute")
+    assert await second.available("someone", "api") == {"rpm": 7}
+    await first.set_system_defaults("9/minute")
+    assert await second.time_until_available("someone", "api", {"rpm": 9}) == 0.0
+    await first.set_system_defaults("11/minute")
+    assert (await second.repository.resolve_limits("someone", "api"))[0] == [Limit.per_minute("rpm", 11)]
+
+
+async def test_the_first_look_at_a_changed_configuration_is_remembered(limiter: Any) -> None:
+    await limiter.set_system_defaults("50/minute")
+    await take(limiter, "someone")
+    before = limiter.repository.get_cache_stats().misses
+    await take(limiter, "someone")
+    assert limiter.repository.get_cache_stats().misses == before
+
+
+async def test_the_first_look_at_what_another_process_has_changed_is_remembered(two_limiters: tuple[Any, Any]) -> None:
+    first, second = two_limiters
+    await first.set_system_defaults("50/minute")
+    await take(second, "someone")
+    before = second.repository.get_cache_stats().misses
+    await take(second, "someone")
+    assert second.repository.get_cache_stats().misses == before
 
 
 async def test_namespaces_do_not_see_each_other(limiter: Any) -> None:
@@ -231,14 +299,35 @@ async def test_a_namespace_that_was_deleted_takes_no_more_writes(limiter: Any) -
     assert (await other.get_system_defaults())[0] == [RPM]
 
 
-async def test_usage_counts_the_first_charge_and_the_hour_of_each(limiter: Any, clock: TurnableClock) -> None:
+async def test_usage_counts_the_first_charge_and_the_hour_of_each(
+    limiter: Any, clock: TurnableClock, aggregated: Aggregated
+) -> None:
     """W8, W9, decision 13."""
     limits = [Limit.per_minute("rpm", 100)]
     await take(limiter, "someone", 5, limits=limits)
+    await aggregated(limiter)
     clock.turn(3_600)
     async with limiter.acquire("someone", "api", 7, limits) as lease:
         await lease.release(rpm=3)
+    await aggregated(limiter)
     pages, _ = await limiter.get_usage_snapshots("someone", "api", "hourly")
     assert [page.counters for page in pages] == [{"rpm": 4}, {"rpm": 5}]
     summary = await limiter.get_usage_summary("someone", "api", "hourly")
     assert summary.total == {"rpm": 9}
+
+
+async def test_a_limiter_for_another_namespace_shares_the_store_and_nothing_else(limiter: Any) -> None:
+    """W44."""
+    with pytest.raises(NamespaceNotFoundError):
+        await limiter.namespace("tenant")
+    await limiter.repository.register_namespace("tenant")
+    other = await limiter.namespace("tenant")
+    await limiter.set_system_defaults("1/minute")
+    await other.set_system_defaults("1/minute")
+    for one in (limiter, other):
+        await take(one, "someone")
+        with pytest.raises(RateLimitExceeded):
+            await take(one, "someone")
+    assert other.stats().granted == 1
+    await other.close()
+    assert await limiter.is_available()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from zae_limiter import Limit, RateLimitExceeded, ValidationError
+from zae_limiter import Charge, Limit, RateLimitExceeded, ValidationError
 from zae_limiter.testing import TurnableClock
 
 RPM, TPM = Limit.per_minute("rpm", 10), Limit.per_minute("tpm", 1_000, unit="tokens")
@@ -67,6 +67,32 @@ async def test_an_adjust_of_more_than_a_hundred_years_is_refused(limiter: Any) -
     async with begin(limiter) as lease:
         with pytest.raises(ValidationError, match="100 years"):
             await lease.adjust(tpm=10**14)
+
+
+async def test_an_adjust_of_one_charge_by_more_than_a_hundred_years_is_refused(limiter: Any) -> None:
+    charge = Charge("someone", "api", 1, [RPM])
+    async with limiter.acquire_all([charge]) as lease:
+        with pytest.raises(ValidationError, match="100 years"):
+            await lease.adjust_charge(charge, rpm=10**20)
+    assert await limiter.available("someone", "api", [RPM]) == {"rpm": 9}
+
+
+async def test_a_lease_that_ends_after_its_store_was_closed_spoils_no_finished_work(limiter: Any) -> None:
+    async with begin(limiter) as lease:
+        await lease.adjust(rpm=1)
+        await limiter.close()
+    # A table can be asked again without ceremony.
+    assert limiter.stats().settle_failed == (0 if limiter.repository.address.startswith("dynamodb:") else 1)
+    await limiter.repository.open()
+
+    async def fails() -> None:
+        async with begin(limiter):
+            await limiter.close()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fails()
+    await limiter.repository.open()
 
 
 async def test_a_further_charge_is_checked_and_written_at_once(limiter: Any) -> None:

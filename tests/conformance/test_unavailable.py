@@ -1,11 +1,19 @@
 """Without a store, and cancelled in the middle: what is raised, let pass, and never lost."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 
-from zae_limiter import RateLimiterUnavailable, RateLimitExceeded
+from zae_limiter import (
+    RateLimiter,
+    RateLimiterUnavailable,
+    RateLimitExceeded,
+    SyncEmbeddedRepository,
+    SyncRateLimiter,
+)
+from zae_limiter.models import OnUnavailableAction
 from zae_limiter.testing import FaultyRepository, TurnableClock, faulty_limiter
 
 LIMITS = "10/minute"
@@ -106,6 +114,73 @@ async def test_a_cancellation_at_any_wait_loses_and_mints_nothing(method: str) -
     assert await limiter.available("someone", "api", LIMITS) == {"rpm": expected}
 
 
+async def test_a_store_that_is_slow_to_tell_what_to_do_without_it_is_asked_once_in_an_outage(
+    clock: TurnableClock,
+) -> None:
+    limiter, store = faulty_limiter(clock=clock)
+    asked = 0
+
+    async def stored() -> OnUnavailableAction:
+        nonlocal asked
+        asked += 1
+        clock.turn(1)
+        return "allow"
+
+    store.resolve_on_unavailable = stored  # type: ignore[attr-defined]
+    for seconds, expected in ((0, 1), (1, 1), (60, 2)):
+        clock.turn(seconds)
+        store.fail("debit", times=1)
+        async with begin(limiter) as lease:
+            assert lease.degraded
+        assert asked == expected
+    async with begin(limiter) as lease:
+        assert not lease.degraded
+    store.fail("debit", times=1)
+    async with begin(limiter):
+        assert asked == 3
+
+
+async def test_a_store_that_is_known_to_be_down_is_not_asked_for_limits_either(clock: TurnableClock) -> None:
+    limiter, store = faulty_limiter(clock=clock)
+    await limiter.set_system_defaults(LIMITS)
+    store.fail("resolve", "debit")
+    for number in range(8):
+        with pytest.raises(RateLimiterUnavailable):
+            await limiter.acquire(f"user-{number}", "api", 1).__aenter__()
+    assert store.calls.count("resolve") == 5
+    store.heal()
+    clock.turn(1)
+    # The probe reads the limits and charges by them.
+    async with limiter.acquire("user-0", "api", 1):
+        pass
+    async with limiter.acquire("user-1", "api", 1):
+        pass
+
+
+@pytest.mark.parametrize("ends_with", [None, KeyError()])
+async def test_a_further_charge_that_is_granted_after_the_end_is_given_back(ends_with: Exception | None) -> None:
+    limiter, store = faulty_limiter()
+
+    async def work() -> asyncio.Task[None]:
+        async with begin(limiter) as lease:
+            reached, gate = gated(store, "debit")
+            further: asyncio.Task[None] = asyncio.create_task(lease.consume(rpm=3))
+            await reached.wait()
+            asyncio.get_running_loop().call_soon(gate.set)
+            if ends_with is not None:
+                found.append(further)
+                raise ends_with
+        return further
+
+    found: list[asyncio.Task[None]] = []
+    with contextlib.suppress(KeyError):
+        found.append(await work())
+    with pytest.raises(RuntimeError, match="has ended"):
+        await found[0]
+    store.heal()
+    assert await limiter.available("someone", "api", LIMITS) == {"rpm": 9 if ends_with is None else 10}
+
+
 async def test_a_store_that_never_answers_ends_with_the_deadline() -> None:
     limiter, store = faulty_limiter()
     _, gate = gated(store, "debit")
@@ -131,9 +206,61 @@ async def test_a_store_that_is_known_to_be_down_is_not_asked_until_a_second_has_
         pass
 
 
+class Asked:
+    """A store that notes for how long it was asked whether it is there."""
+
+    def __init__(self, kept: Any) -> None:
+        self._kept = kept
+        self.seconds: list[float | None] = []
+
+    def debit(self, *args: Any, **kwargs: Any) -> Any:
+        return self._kept.debit(*args, **kwargs)
+
+    def ping(self, *, seconds: float | None = None) -> bool:
+        self.seconds.append(seconds)
+        return bool(self._kept.ping(seconds=seconds))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kept, name)
+
+
+async def test_both_faces_ask_a_store_for_no_longer_than_they_were_told() -> None:
+    """W38."""
+    with SyncEmbeddedRepository() as kept:
+        store: Any = Asked(kept)
+        assert SyncRateLimiter(store).is_available(0.25)
+        assert await RateLimiter(store).is_available(0.5)
+        assert store.seconds == [0.25, 0.5]
+
+
+async def test_a_store_that_is_not_there_in_time_is_not_available() -> None:
+    """W38."""
+    limiter, store = faulty_limiter()
+    _, gate = gated(store, "ping")
+    assert not await limiter.is_available(0.02)
+    gate.set()
+    assert await limiter.is_available(5)
+    store.fail("ping", error=ConnectionError("no route"))
+    assert not await limiter.is_available(5)
+
+
+async def test_a_lease_is_settled_although_the_store_is_known_to_be_down(clock: TurnableClock) -> None:
+    limiter, store = faulty_limiter(clock=clock)
+    async with begin(limiter) as lease:
+        await lease.adjust(rpm=2)
+        store.fail("debit")
+        for number in range(6):
+            with pytest.raises(RateLimiterUnavailable):
+                await limiter.acquire(f"user-{number}", "api", 1, LIMITS).__aenter__()
+        assert store.calls.count("debit") == 6  # the last of them was not asked any more
+    assert store.calls.count("settle") == 1
+    assert await limiter.available("someone", "api", LIMITS) == {"rpm": 7}
+
+
 async def test_a_refusal_does_not_count_as_a_failure() -> None:
     limiter, _ = faulty_limiter()
-    await limiter.acquire("someone", "api", 10, LIMITS).__aenter__()
+    async with limiter.acquire("someone", "api", 10, LIMITS):
+        pass
     for _ in range(20):
         with pytest.raises(RateLimitExceeded):
             await begin(limiter, on_unavailable="allow").__aenter__()

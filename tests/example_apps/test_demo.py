@@ -40,9 +40,12 @@ def test_the_demo_is_as_announced() -> None:
 
 
 @pytest.mark.slow
-def test_the_worker_does_every_job_and_has_to_wait() -> None:
-    ended = _run(str(WORKER))
-    assert ended.returncode == 0
+@pytest.mark.parametrize("store", ["memory:", "dynamodb"])
+def test_the_worker_waits_and_does_every_job(store: str, request: pytest.FixtureRequest) -> None:
+    if store == "dynamodb":
+        request.getfixturevalue("dynamodb_endpoint")
+    ended = _run(str(WORKER), "--store", store)
+    assert (ended.returncode, ended.stderr) == (0, "")
     done = ended.stdout.splitlines()
     assert done[:25] == [f"job {number} done" for number in range(25)]
     assert int(done[25].split()[1]) > 0

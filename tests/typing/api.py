@@ -16,11 +16,14 @@ from zae_limiter import (
     OnUnavailable,
     RateLimiter,
     RateLimitExceeded,
+    Repository,
+    RepositoryBuilder,
     RepositoryProtocol,
     ResourceCapacity,
     SyncEmbeddedRepository,
     SyncLease,
     SyncRateLimiter,
+    SyncRepository,
     SyncRepositoryProtocol,
     UsageSummary,
     current_lease,
@@ -100,6 +103,14 @@ async def stores() -> None:
         assert_type(opened, RateLimiter)
     with open_sync_limiter("embedded:///var/lib/app/limits.db") as opened_blocking:
         assert_type(opened_blocking, SyncRateLimiter)
+    repo = await Repository.connect("my-app", "eu-central-1", namespace="api", config_cache_ttl=30)
+    assert_type(repo, Repository)
+    assert_type(Repository.builder("my-app").on_unavailable("allow").timeout(2), RepositoryBuilder)
+    assert_type(await Repository.builder("my-app").build(), Repository)
+    assert_type(SyncRepository.builder("my-app").namespace("api").build(), SyncRepository)
+    tables: tuple[RepositoryProtocol, SyncRepositoryProtocol] = (repo, SyncRepository("my-app"))
+    assert_type(RateLimiter(repository=tables[0]), RateLimiter)
+    assert_type(await repo.register_namespaces(["a", "b"]), dict[str, str])
     kept: RepositoryProtocol = EmbeddedRepository(":memory:")
     kept_blocking: SyncRepositoryProtocol = SyncEmbeddedRepository(":memory:")
     assert_type((kept.is_open, kept_blocking.is_open), tuple[bool, bool])

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
 
 import pytest
 
@@ -112,101 +111,6 @@ async def test_an_abandoned_step_that_fails_is_forgotten() -> None:
         await task
     await turns()
     assert late == []
-
-
-class Writer:
-    """Writes groups when the gate is open, and notes them."""
-
-    def __init__(self) -> None:
-        self.gate = asyncio.Event()
-        self.groups: list[list[int]] = []
-        self.fails = False
-
-    async def write(self, members: Sequence[int]) -> list[int]:
-        self.groups.append(list(members))
-        await self.gate.wait()
-        if self.fails:
-            raise ConnectionError("no store")
-        return [member * 10 for member in members]
-
-
-async def started(runtime: AsyncRuntime, writer: Writer, members: Sequence[int]) -> list[asyncio.Task[int]]:
-    tasks = [asyncio.create_task(runtime.combined("key", member, writer.write, seconds=5)) for member in members]
-    await turns()
-    return tasks
-
-
-async def test_those_who_come_during_a_write_go_together_in_the_next() -> None:
-    writer = Writer()
-    tasks = await started(AsyncRuntime(), writer, [1, 2, 3, 4])
-    writer.gate.set()
-    assert await asyncio.gather(*tasks) == [10, 20, 30, 40]
-    assert writer.groups == [[1], [2, 3, 4]]
-
-
-async def test_nothing_is_left_behind_for_a_key() -> None:
-    runtime, writer = AsyncRuntime(), Writer()
-    writer.gate.set()
-    await asyncio.gather(*await started(runtime, writer, [1, 2, 3]))
-    assert not runtime._waiting
-
-
-async def test_followers_of_a_leader_that_was_cancelled_are_written_by_the_next() -> None:
-    writer = Writer()
-    tasks = await started(AsyncRuntime(), writer, [1, 2, 3])
-    tasks[0].cancel()
-    await turns()
-    writer.gate.set()
-    assert await asyncio.gather(*tasks[1:]) == [20, 30]
-    assert writer.groups == [[1], [2, 3]]
-
-
-async def test_the_group_of_a_leader_that_was_cancelled_is_written_again_without_it() -> None:
-    runtime, writer = AsyncRuntime(), Writer()
-    tasks = await started(runtime, writer, [1, 2, 3, 4])
-    first, writer.gate = writer.gate, asyncio.Event()
-    first.set()
-    await tasks[0]
-    await turns()
-    assert writer.groups == [[1], [2, 3, 4]]
-    tasks[1].cancel()
-    await turns()
-    writer.gate.set()
-    assert await asyncio.gather(*tasks[2:]) == [30, 40]
-    assert writer.groups[2:] == [[3, 4]]
-    assert not runtime._waiting
-
-
-async def test_the_error_of_a_write_is_that_of_its_whole_group_alone() -> None:
-    runtime, writer = AsyncRuntime(), Writer()
-    tasks = await started(runtime, writer, [1, 2, 3])
-    writer.fails = True
-    writer.gate.set()
-    found = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(each) for each in found] == [ConnectionError] * 3
-    assert writer.groups == [[1], [2, 3]]
-    writer.fails = False
-    assert await runtime.combined("key", 9, writer.write, seconds=5) == 90
-
-
-async def test_waiting_counts_against_the_deadline_of_the_member() -> None:
-    runtime, writer = AsyncRuntime(), Writer()
-    leader = (await started(runtime, writer, [1]))[0]
-    with pytest.raises(TimeoutError):
-        await runtime.combined("key", 2, writer.write, seconds=0.01)
-    writer.gate.set()
-    assert await leader == 10
-    assert writer.groups == [[1]]
-    assert not runtime._waiting
-
-
-async def test_keys_do_not_wait_for_each_other() -> None:
-    runtime, slow, quick = AsyncRuntime(), Writer(), Writer()
-    task = (await started(runtime, slow, [1]))[0]
-    quick.gate.set()
-    assert await runtime.combined("other", 2, quick.write, seconds=5) == 20
-    slow.gate.set()
-    assert await task == 10
 
 
 async def test_a_blocking_call_does_not_hold_up_the_others() -> None:

@@ -1,8 +1,8 @@
 """Waiting by blocking a thread: in turn or with an executor, and together with other threads."""
 
 import asyncio
+import inspect
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -28,6 +28,16 @@ def test_steps_go_in_turn_and_stop_where_until_says_enough() -> None:
     assert len(run(BlockingRuntime().together([failure(), answer(3)]))) == 2
 
 
+def test_an_interrupt_ends_the_turn_and_leaves_no_step_half_made() -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    last = answer(3)
+    with pytest.raises(KeyboardInterrupt):
+        run(BlockingRuntime().together([interrupted(), last]))
+    assert inspect.getcoroutinestate(last) == inspect.CORO_CLOSED
+
+
 def test_steps_go_side_by_side_with_an_executor() -> None:
     barrier = threading.Barrier(2)
 
@@ -37,6 +47,21 @@ def test_steps_go_side_by_side_with_an_executor() -> None:
     with ThreadPoolExecutor(2) as executor:
         found = run(BlockingRuntime(executor).together([meet(), meet()]))
     assert {outcome.value for outcome in found} == {0, 1}
+
+
+def test_steps_go_here_where_the_executor_begins_nothing_any_more() -> None:
+    executor = ThreadPoolExecutor(2)
+    executor.shutdown()
+    found = run(BlockingRuntime(executor).together([answer(1), failure(), answer(3)]))
+    assert [outcome.value for outcome in found] == [1, None, 3]
+    assert isinstance(found[1].error, ValueError)
+
+
+def test_steps_go_here_where_all_threads_of_the_executor_wait_for_theirs() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        runtime = BlockingRuntime(executor)
+        found = executor.submit(lambda: run(runtime.together([answer(1), answer(2)]))).result(5)
+    assert [outcome.value for outcome in found] == [1, 2]
 
 
 def test_nobody_can_cancel_a_thread() -> None:
@@ -49,97 +74,6 @@ def test_nobody_can_cancel_a_thread() -> None:
     assert run(runtime.abandonable(answer(2), never)) == 2
     assert run(runtime.within(0.001, answer(3))) == 3
     assert run(runtime.in_thread(threading.get_ident)) == threading.get_ident()
-
-
-class Writer:
-    """Writes groups when the gate is open, and notes them."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.begun = threading.Event()
-        self.groups: list[list[int]] = []
-        self.fails = False
-
-    async def write(self, members: Sequence[int]) -> list[int]:
-        self.groups.append(list(members))
-        self.begun.set()
-        assert self.gate.wait(10)
-        if self.fails:
-            raise ConnectionError("no store")
-        return [member * 10 for member in members]
-
-
-def waiting(runtime: BlockingRuntime, number: int) -> None:
-    """Come back once so many calls wait behind the leader."""
-    while len(runtime._waiting.get("key", ())) < number:
-        threading.Event().wait(0.001)
-
-
-def combined(runtime: BlockingRuntime, writer: Writer, member: int, seconds: float = 10) -> int:
-    found: int = run(runtime.combined("key", member, writer.write, seconds=seconds))
-    return found
-
-
-def test_those_who_come_during_a_write_go_together_in_the_next() -> None:
-    runtime, writer = BlockingRuntime(), Writer()
-    with ThreadPoolExecutor(4) as executor:
-        first = executor.submit(combined, runtime, writer, 1)
-        assert writer.begun.wait(5)
-        others = [executor.submit(combined, runtime, writer, member) for member in (2, 3, 4)]
-        waiting(runtime, 3)
-        writer.gate.set()
-        assert [future.result(5) for future in (first, *others)] == [10, 20, 30, 40]
-    assert len(writer.groups) == 2
-    assert sorted(writer.groups[1]) == [2, 3, 4]
-    assert not runtime._waiting
-
-
-def test_the_error_of_a_write_is_that_of_its_whole_group_alone() -> None:
-    runtime, writer = BlockingRuntime(), Writer()
-    writer.fails = True
-    with ThreadPoolExecutor(3) as executor:
-        first = executor.submit(combined, runtime, writer, 1)
-        assert writer.begun.wait(5)
-        others = [executor.submit(combined, runtime, writer, member) for member in (2, 3)]
-        waiting(runtime, 2)
-        writer.gate.set()
-        assert {type(future.exception(5)) for future in (first, *others)} == {ConnectionError}
-    assert len(writer.groups) == 2
-    writer.fails = False
-    assert combined(runtime, writer, 9) == 90
-
-
-def test_a_leader_that_is_interrupted_hands_on_to_its_followers() -> None:
-    runtime, writer = BlockingRuntime(), Writer()
-
-    async def interrupted(members: Sequence[int]) -> list[int]:
-        await writer.write(members)
-        raise KeyboardInterrupt
-
-    def lead() -> None:
-        with pytest.raises(KeyboardInterrupt):
-            run(runtime.combined("key", 1, interrupted, seconds=5))
-
-    with ThreadPoolExecutor(3) as executor:
-        first = executor.submit(lead)
-        assert writer.begun.wait(5)
-        others = [executor.submit(combined, runtime, writer, member) for member in (2, 3)]
-        waiting(runtime, 2)
-        writer.gate.set()
-        first.result(5)
-        assert [future.result(5) for future in others] == [20, 30]
-
-
-def test_waiting_counts_against_the_deadline_of_the_member() -> None:
-    runtime, writer = BlockingRuntime(), Writer()
-    with ThreadPoolExecutor(1) as executor:
-        first = executor.submit(combined, runtime, writer, 1)
-        assert writer.begun.wait(5)
-        with pytest.raises(TimeoutError):
-            combined(runtime, writer, 2, seconds=0.01)
-        writer.gate.set()
-        assert first.result(5) == 10
-    assert writer.groups == [[1]]
 
 
 def test_a_port_that_waits_for_an_event_loop_is_told() -> None:

@@ -4,40 +4,49 @@ A debit over any number of buckets is one autocommitted statement that aborts as
 not fit; only what it cannot say (another rate, the reasons of a refusal) takes a second look.
 """
 
+import contextlib
 import functools
 import itertools
+import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, overload
 
 from zae_limiter import bucket, decision
-from zae_limiter.embedded.database import Busy, Database, Misfit, Row
+from zae_limiter.embedded.database import Busy, Database, Misfit
 from zae_limiter.embedded.place import Place
+from zae_limiter.embedded.retention import ROWS_WRITTEN, UNCHECKED, swept
+from zae_limiter.exceptions import InfrastructureError
 from zae_limiter.models import Amounts, Balance, Change, Debit, Granted, Image, Refused, Stale
 from zae_limiter.ports import Clock
 
 HOUR_NS: Final = 3_600 * bucket.NS_PER_SECOND
-_DAY_NS: Final = 24 * HOUR_NS
-# A limit that is only reported may lie anywhere; SQLite adds this to a time without overflow.
-_UNCHECKED: Final = 4_000_000_000_000_000_000
-_DEBITS_A_SWEEP: Final = 512
-_ROWS_A_SWEEP: Final = 128
+_NO_WAIT: Final = 0
+# SQLite keeps 64 bits: debts of a hundred years that meet in one bucket end in 2255.
+_LATEST_NS: Final = 9_000_000_000_000_000_000
+# Of the tokens of an hour no more are counted, either way: what a charge adds to them stays within 64 bits, too.
+_MOST_USED: Final = 4_000_000_000_000_000_000
+_PARAMETERS_A_ROW: Final = 7
 
 
 class Buckets:
     """Debits, settles and reads."""
 
-    def __init__(self, database: Database, clock: Clock, place: Place) -> None:
+    def __init__(self, database: Database, clock: Clock, place: Place, *, ttl_multiplier: int = 1) -> None:
         self._database = database
         self._clock = clock
         self._place = place
-        self._until_sweep = _DEBITS_A_SWEEP
-        self._swept: Row = ("", "", "", "")
+        self._ttl_multiplier = ttl_multiplier
+        # Many processes that all end early would otherwise never get to it.
+        self._until_sweep = random.randint(1, ROWS_WRITTEN)
 
     async def debit(self, debits: Sequence[Debit], *, now_ns: int, deadline_ns: int) -> Granted | Refused | Stale:
         """Charge all buckets, or none of them."""
         while True:
-            sql, parameters = self._statement(debits, now_ns)
+            version = debits[0].version or self._place.config_version
+            if version != self._place.config_version:
+                return Stale()
+            sql, parameters = self._statement(debits, now_ns, version)
             try:
                 if self._database.waits_in_thread:
                     landed = await self._database.in_thread(sql, parameters)
@@ -46,57 +55,52 @@ class Buckets:
             except Busy as busy:
                 await self._database.pause(busy, deadline_ns)
             except Misfit:
-                judged = await self._judged(debits, now_ns, deadline_ns)
+                judged = await self._judged(debits, now_ns, version, deadline_ns)
                 if judged is not None:
                     return judged
+                self._database.check_time(deadline_ns)
             else:
-                self._until_sweep -= 1
+                self._until_sweep -= len(parameters) // _PARAMETERS_A_ROW
                 if self._until_sweep <= 0:
-                    self._until_sweep = _DEBITS_A_SWEEP
-                    await self._sweep(now_ns, deadline_ns)
+                    self._until_sweep = ROWS_WRITTEN
+                    await self._sweep(now_ns)
                 return Granted(_ImagesAfter(debits, landed, now_ns), now_ns)
             now_ns = self._clock.now_ns()
 
-    def _statement(self, debits: Sequence[Debit], now_ns: int) -> tuple[str, list[object]]:
-        place = self._place
-        parameters: list[object] = [now_ns, place.namespace_id, place.config_version]
-        rows = 0
-        for entity_id, resource, limits, amounts, _ in debits:
+    def _statement(self, debits: Sequence[Debit], now_ns: int, version: int) -> tuple[str, list[object]]:
+        parameters: list[object] = [now_ns, now_ns // HOUR_NS, self._place.namespace_id, version]
+        for entity_id, resource, limits, amounts, _, _, _ in debits:
+            parameters += (entity_id, resource)
             for limit in limits:
                 name, rate = limit.name, limit.rate
                 amount = amounts.get(name)
-                tokens = amount or 0
-                parameters += (
-                    entity_id,
-                    resource,
-                    name,
-                    now_ns + tokens * rate[1] // rate[0],
-                    rate[0],
-                    rate[1],
-                    _UNCHECKED if amount is None else limit.fill_ns,
-                    tokens,
-                    1 if tokens else 0,
-                )
-                rows += 1
-        return _upsert(rows, is_shared=self._database.is_shared), parameters
+                if amount:
+                    span = amount * rate[1] // rate[0]
+                    parameters += (name, span, rate[0], rate[1], limit.fill_ns - span, amount, 1)
+                else:
+                    parameters += (name, 0, rate[0], rate[1], UNCHECKED if amount is None else limit.fill_ns, 0, 0)
+        shape = tuple([len(debit.limits) for debit in debits])
+        return _upsert(shape, is_shared=self._database.is_shared), parameters
 
-    async def _judged(self, debits: Sequence[Debit], now_ns: int, deadline_ns: int) -> Granted | Refused | Stale | None:
+    async def _judged(
+        self, debits: Sequence[Debit], now_ns: int, version: int, deadline_ns: int
+    ) -> Granted | Refused | Stale | None:
         """Why the statement did not fit; None when by now it would."""
         keys = [(debit.entity_id, debit.resource) for debit in debits]
-        found = await self._database.read(lambda connection: self._seen(connection, keys), deadline_ns)
+        found = await self._database.read(lambda connection: self._seen(connection, keys, version), deadline_ns)
         if found is None:
             return Stale()
         if any(_is_measured_otherwise(debit, image) for debit, image in zip(debits, found, strict=True)):
             return await self._database.write(
-                lambda connection: self._carried_over(connection, debits, now_ns), deadline_ns
+                lambda connection: self._carried_over(connection, debits, now_ns, version), deadline_ns
             )
         judged = decision.decide(debits, found, now_ns)
         return judged if isinstance(judged, Refused) else None
 
     def _carried_over(
-        self, connection: sqlite3.Connection, debits: Sequence[Debit], now_ns: int
+        self, connection: sqlite3.Connection, debits: Sequence[Debit], now_ns: int, version: int
     ) -> Granted | Refused | Stale:
-        images = self._seen(connection, [(debit.entity_id, debit.resource) for debit in debits])
+        images = self._seen(connection, [(debit.entity_id, debit.resource) for debit in debits], version)
         if images is None:
             return Stale()
         judged = decision.decide(debits, images, now_ns)
@@ -117,6 +121,7 @@ class Buckets:
         amounts: Amounts,
         now_ns: int,
     ) -> None:
+        fills = {limit.name: limit.fill_ns for limit in at.limits}
         for name, balance in balances.items():
             amount = amounts.get(name, 0)
             connection.execute(
@@ -130,6 +135,7 @@ class Buckets:
                     "amount": balance.rate[0],
                     "period": balance.rate[1],
                     "carried_at": balance.carried_at,
+                    "room": fills.get(name, 0),
                     "used": amount,
                     "events": 1 if amount else 0,
                     "hour": now_ns // HOUR_NS,
@@ -154,7 +160,7 @@ class Buckets:
             if delta > 0:
                 # Work that was done is owed, also where the bucket is gone.
                 balance = balance or Balance(now_ns, rates[name])
-                full_at = bucket.debited(balance.full_at, now_ns, delta, balance.rate)
+                full_at = min(bucket.debited(balance.full_at, now_ns, delta, balance.rate), _LATEST_NS)
             elif delta < 0 and balance is not None:
                 full_at = balance.full_at - bucket.credited_span(-delta, change.debits.get(name, 1), balance.rate)
             else:
@@ -165,11 +171,13 @@ class Buckets:
         """The buckets of these entities and resources, in order."""
         return await self._place.read(lambda connection: self._images(connection, keys))
 
-    def _seen(self, connection: sqlite3.Connection, keys: Sequence[tuple[str, str]]) -> list[Image] | None:
+    def _seen(
+        self, connection: sqlite3.Connection, keys: Sequence[tuple[str, str]], version: int
+    ) -> list[Image] | None:
         if self._database.is_shared:
-            (version,) = connection.execute("select config_version from store").fetchone()
-            if version != self._place.config_version:
-                self._database.config_version = version
+            (stored,) = connection.execute("select config_version from store").fetchone()
+            if stored != version:
+                self._database.config_version = stored
                 return None
         return self._images(connection, keys)
 
@@ -184,16 +192,17 @@ class Buckets:
             for entity_id, resource in keys
         ]
 
-    async def _sweep(self, now_ns: int, deadline_ns: int) -> None:
-        """Forget a few buckets that have been full for a day, as a table's time to live would."""
+    async def _sweep(self, now_ns: int) -> None:
+        """Forget a little of what no charge needs any more, as a table's time to live would; or let it be.
+
+        The charge that it follows is granted: a file that is locked by now must not make a failure of it.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
-            rows = connection.execute(_NEXT_ROWS, (*self._swept, _ROWS_A_SWEEP)).fetchall()
-            idle = [row[:4] for row in rows if row[4] < now_ns - _DAY_NS]
-            connection.executemany(_FORGET, idle)
-            self._swept = rows[-1][:4] if len(rows) == _ROWS_A_SWEEP else ("", "", "", "")
+            swept(connection, self._place, now_ns, self._ttl_multiplier)
 
-        await self._database.write(work, deadline_ns)
+        with contextlib.suppress(InfrastructureError):
+            await self._database.write(work, _NO_WAIT)
 
 
 class _ImagesAfter(Sequence[Image]):
@@ -201,7 +210,7 @@ class _ImagesAfter(Sequence[Image]):
 
     __slots__ = ("_debits", "_landed", "_made", "_now_ns")
 
-    def __init__(self, debits: Sequence[Debit], landed: list[Row], now_ns: int) -> None:
+    def __init__(self, debits: Sequence[Debit], landed: Mapping[str, int], now_ns: int) -> None:
         self._debits = debits
         self._landed = landed
         self._now_ns = now_ns
@@ -215,24 +224,25 @@ class _ImagesAfter(Sequence[Image]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Image]: ...
     def __getitem__(self, index: int | slice) -> Image | Sequence[Image]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[Image]:
+        return iter(self._all())
+
+    def _all(self) -> list[Image]:
         if self._made is None:
-            self._made = _images_after(self._debits, self._landed, self._now_ns)
-        return self._made[index]
+            self._made = [self._after(debit) for debit in self._debits]
+        return self._made
 
-
-def _images_after(debits: Sequence[Debit], landed: list[Row], now_ns: int) -> list[Image]:
-    found = {row[:3]: row[3] for row in landed}
-    images: list[Image] = []
-    for entity_id, resource, limits, amounts, _ in debits:
+    def _after(self, debit: Debit) -> Image:
+        before = "" if len(self._debits) == 1 else " ".join((debit.entity_id, debit.resource, ""))
         image: dict[str, Balance] = {}
-        for limit in limits:
-            name, rate = limit.name, limit.rate
-            full_at = found.get((entity_id, resource, name))
+        for limit in debit.limits:
+            full_at = self._landed.get(before + limit.name)
             if full_at is None:
-                full_at = now_ns + bucket.span(amounts.get(name, 0), rate)
-            image[name] = Balance(full_at, rate)
-        images.append(image)
-    return images
+                full_at = self._now_ns + bucket.span(debit.amounts.get(limit.name, 0), limit.rate)
+            image[limit.name] = Balance(full_at, limit.rate)
+        return image
 
 
 def _is_measured_otherwise(debit: Debit, image: Image) -> bool:
@@ -240,47 +250,43 @@ def _is_measured_otherwise(debit: Debit, image: Image) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _upsert(rows: int, *, is_shared: bool) -> str:
-    """The statement for so many rows. In a shared file it also asks that the configuration is as resolved."""
-    numbers = itertools.count(4)
-    values = ", ".join(_row([next(numbers) for _ in range(9)], is_shared=is_shared) for _ in range(rows))
+def _upsert(shape: tuple[int, ...], *, is_shared: bool) -> str:
+    """The statement for so many limits of each bucket: a row that does not fit has no `full_at`, which aborts it.
+
+    In a shared file it also asks that the configuration is as resolved, once, in its first row.
+    """
+    numbers = itertools.count(5)
+    rows: list[str] = []
+    for limits in shape:
+        bucket_key = f"?3, ?{next(numbers)}, ?{next(numbers)}"
+        for _ in range(limits):
+            name, span, amount, period, room, used, events = (f"?{next(numbers)}" for _ in range(7))
+            full_at = f"?1 + {span}"
+            if is_shared and not rows:
+                full_at = f"case ?4 when (select config_version from store) then {full_at} end"
+            rows.append(f"({bucket_key}, {name}, {full_at}, {amount}, {period}, {room}, {used}, {events}, ?2)")
+    key = "excluded.name" if len(shape) == 1 else "excluded.entity || ' ' || excluded.resource || ' ' || excluded.name"
     return f"""
-        insert into bucket (namespace, entity, resource, name, full_at, amount, period, fill, used, events, hour)
-        values {values}
+        insert into bucket (namespace, entity, resource, name, full_at, amount, period, room, used, events, hour)
+        values {", ".join(rows)}
         on conflict do update set
-            full_at = landed(excluded.entity, excluded.resource, excluded.name, case
-                when amount = excluded.amount and period = excluded.period and excluded.full_at is not null
-                    and max(full_at, ?1) + excluded.full_at - ?1 <= ?1 + excluded.fill
-                then max(full_at, ?1) + excluded.full_at - ?1 end),
+            full_at = landed({key}, case
+                when amount = excluded.amount and period = excluded.period and full_at - ?1 <= excluded.room
+                then max(full_at, ?1) + (excluded.full_at - ?1) end),
             used = case hour when excluded.hour then used + excluded.used else excluded.used end,
             events = case hour when excluded.hour then events + excluded.events else excluded.events end,
             hour = excluded.hour"""
-
-
-def _row(numbers: list[int], *, is_shared: bool) -> str:
-    entity, resource, name, full_at, amount, period, fill, used, events = (f"?{number}" for number in numbers)
-    if is_shared:
-        full_at = f"case ?3 when (select config_version from store) then {full_at} end"
-    hour = f"?1 / {HOUR_NS}"
-    return f"(?2, {entity}, {resource}, {name}, {full_at}, {amount}, {period}, {fill}, {used}, {events}, {hour})"
 
 
 _READ: Final = """
     select name, full_at, amount, period, carried_at from bucket
     where namespace = ? and entity = ? and resource = ?"""
 
-_PUT: Final = """
+_PUT: Final = f"""
     insert into bucket values (:namespace, :entity, :resource, :name, :full_at, :amount, :period,
-        :carried_at, 0, :used, :events, :hour)
+        :carried_at, :room, :used, :events, :hour)
     on conflict do update set
         full_at = :full_at, amount = :amount, period = :period, carried_at = :carried_at,
-        used = case hour when :hour then used + :used else :used end,
+        used = case hour when :hour then max(-{_MOST_USED}, min({_MOST_USED}, used + :used)) else :used end,
         events = case hour when :hour then events + :events else :events end,
         hour = :hour"""
-
-_NEXT_ROWS: Final = """
-    select namespace, entity, resource, name, full_at from bucket
-    where (namespace, entity, resource, name) > (?, ?, ?, ?)
-    order by namespace, entity, resource, name limit ?"""
-
-_FORGET: Final = "delete from bucket where namespace = ? and entity = ? and resource = ? and name = ?"

@@ -4,15 +4,14 @@ import json
 from sqlite3 import Connection
 from typing import Any, Final
 
-from zae_limiter.embedded.place import Place, checked_principal, moment, write_event
+from zae_limiter.embedded.place import Place, write_event
 from zae_limiter.exceptions import EntityExistsError, EntityNotFoundError, ValidationError
 from zae_limiter.levels import MOST_LEVELS
-from zae_limiter.models import AuditAction, Entity
-from zae_limiter.naming import check_identifier
+from zae_limiter.models import AuditAction, Entity, check_entity
+from zae_limiter.naming import check_identifier, check_optional_principal
+from zae_limiter.windows import moment
 
 _COLUMNS: Final = "id, name, parent_id, cascade, metadata, created_at"
-_LONGEST_NAME: Final = 256
-_MOST_METADATA: Final = 16_384
 
 
 class Entities:
@@ -34,8 +33,8 @@ class Entities:
         check_identifier(entity_id)
         if parent_id is not None:
             check_identifier(parent_id, "parent_id")
-        kept = _checked(name, cascade, metadata)
-        by = checked_principal(principal)
+        check_entity(name, cascade, metadata)
+        by = check_optional_principal(principal)
         now = moment(self._place.clock.now_ns())
         made = Entity(entity_id, name or entity_id, parent_id, cascade, dict(metadata or {}), now)
 
@@ -43,7 +42,15 @@ class Entities:
             if _entity(connection, self._place, entity_id) is not None:
                 raise EntityExistsError(entity_id)
             _check_line(connection, self._place, entity_id, parent_id)
-            row = (self._place.namespace_id, entity_id, made.name, parent_id, int(cascade), kept, now)
+            row = (
+                self._place.namespace_id,
+                entity_id,
+                made.name,
+                parent_id,
+                int(cascade),
+                json.dumps(made.metadata),
+                now,
+            )
             connection.execute("insert into entity values (?, ?, ?, ?, ?, ?, ?)", row)
             self._entity_told(connection, AuditAction.ENTITY_CREATED, made, by)
             return made
@@ -64,8 +71,8 @@ class Entities:
         check_identifier(entity_id)
         if parent_id:
             check_identifier(parent_id, "parent_id")
-        _checked(name, bool(cascade) if cascade is None else cascade, metadata)
-        by = checked_principal(principal)
+        check_entity(name, bool(cascade) if cascade is None else cascade, metadata)
+        by = check_optional_principal(principal)
 
         def work(connection: Connection) -> Entity:
             old = _entity(connection, self._place, entity_id)
@@ -113,7 +120,7 @@ class Entities:
     async def delete_entity(self, entity_id: str, principal: str | None = None) -> None:
         """Remove an entity with its limits, buckets and usage; audit events stay. Nothing there: nothing done."""
         check_identifier(entity_id)
-        by = checked_principal(principal)
+        by = check_optional_principal(principal)
 
         def work(connection: Connection) -> None:
             key = {"namespace": self._place.namespace_id, "entity": entity_id}
@@ -164,20 +171,6 @@ def _entity(connection: Connection, place: Place, entity_id: str) -> Entity | No
 def _made(row: Any) -> Entity:
     entity_id, name, parent_id, cascade, metadata, created_at = row
     return Entity(entity_id, name, parent_id, bool(cascade), json.loads(metadata), created_at)
-
-
-def _checked(name: str | None, cascade: object, metadata: dict[str, str] | None) -> str:
-    if name is not None and (not isinstance(name, str) or len(name) > _LONGEST_NAME):
-        raise ValidationError("name", str(name), f"must be a str of at most {_LONGEST_NAME} characters")
-    if type(cascade) is not bool:
-        raise ValidationError("cascade", str(cascade), "must be True or False")
-    for key, value in (metadata or {}).items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise ValidationError("metadata", f"{key}={value}", "keys and values must be str")
-    kept = json.dumps(metadata or {})
-    if len(kept) > _MOST_METADATA:
-        raise ValidationError("metadata", f"{len(kept)} characters", f"at most {_MOST_METADATA} are kept")
-    return kept
 
 
 def _check_line(connection: Connection, place: Place, entity_id: str, parent_id: str | None) -> None:

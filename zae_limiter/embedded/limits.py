@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from sqlite3 import Connection
 
-from zae_limiter.embedded.place import Place, checked_principal, limits_as_text, limits_of_text, write_event
+from zae_limiter.embedded.place import Place, limits_as_text, limits_of_text, write_event
 from zae_limiter.exceptions import ValidationError
 from zae_limiter.models import AuditAction, Limit, OnUnavailableAction, check_limits
-from zae_limiter.naming import DEFAULT_RESOURCE, check_identifier, check_resource, check_resource_or_default
+from zae_limiter.naming import (
+    DEFAULT_RESOURCE,
+    check_identifier,
+    check_optional_principal,
+    check_resource,
+    check_resource_or_default,
+)
 
 
 class StoredLimits:
@@ -111,7 +117,7 @@ class StoredLimits:
         on_unavailable: OnUnavailableAction | None = None,
     ) -> None:
         checked = check_limits(limits)
-        by = checked_principal(principal)
+        by = check_optional_principal(principal)
         details: dict[str, object] = {"limits": [limit.to_dict() for limit in checked]}
         if not entity and not resource:
             details["on_unavailable"] = None if on_unavailable is None else str(on_unavailable)
@@ -132,7 +138,7 @@ class StoredLimits:
         return await self._place.read(work)
 
     async def _delete(self, entity: str, resource: str, principal: str | None) -> None:
-        by = checked_principal(principal)
+        by = check_optional_principal(principal)
 
         def work(connection: Connection) -> None:
             old, action = stored_level(connection, self._place, entity, resource)
@@ -157,7 +163,7 @@ class StoredLimits:
         principal: str | None,
         details: dict[str, object],
     ) -> None:
-        subject = entity or (f"$RESOURCE:{resource}" if resource else "$SYSTEM")
+        subject = entity or ("$RESOURCE:" + resource if resource else "$SYSTEM")
         write_event(
             connection, self._place, action, subject, principal=principal, resource=resource or None, details=details
         )

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from sqlite3 import Connection
 from typing import Final, TypeVar
 
-from zae_limiter.embedded.place import Place, moment
+from zae_limiter.embedded.place import Place, is_stored_text
 from zae_limiter.exceptions import EntityNotFoundError, ValidationError
 from zae_limiter.naming import DEFAULT_NAMESPACE, check_namespace
+from zae_limiter.windows import moment
 
 T = TypeVar("T")
 
 _ROWS_A_STEP: Final = 500
-_TABLES: Final = ("entity", "configuration", "bucket", "usage", "audit_event")
+_LONGEST_ID: Final = 64
+_TABLES: Final = ("entity", "configuration", "bucket", "usage", "audit_event", "setting")
 
 
 class Namespaces:
@@ -80,11 +82,13 @@ class Namespaces:
 
         `EntityNotFoundError` for an unknown id, `ValidationError` when it is in use, being purged, or its name taken.
         """
+        _check_id(namespace_id)
 
         def work(connection: Connection) -> str:
             name, status = _state(connection, namespace_id)
             if status != "deleted":
-                raise ValidationError("namespace_id", namespace_id, f"its status is {status!r}; recover a deleted one")
+                remedy = "purge it to the end" if status == "purging" else "recover a deleted one"
+                raise ValidationError("namespace_id", namespace_id, f"its status is {status!r}; {remedy}")
             taken = connection.execute(
                 "select 1 from namespace where name = ? and status = 'active'", (name,)
             ).fetchone()
@@ -114,6 +118,7 @@ class Namespaces:
 
         An unknown id is through already; `ValidationError` for one in use.
         """
+        _check_id(namespace_id)
 
         def begin(connection: Connection) -> bool:
             try:
@@ -161,6 +166,11 @@ def registered(connection: Connection, name: str, now_ns: int) -> str:
     return made
 
 
+def _check_id(namespace_id: object) -> None:
+    if not is_stored_text(namespace_id, _LONGEST_ID):
+        raise ValidationError("namespace_id", repr(namespace_id), "must be an id that list_orphan_namespaces tells")
+
+
 def _state(connection: Connection, namespace_id: str) -> tuple[str, str]:
     row = connection.execute("select name, status from namespace where id = ?", (namespace_id,)).fetchone()
     if row is None:
@@ -175,6 +185,7 @@ def _purge_step(connection: Connection, *, table: str, namespace_id: str) -> boo
         "bucket": "entity, resource, name",
         "usage": "entity, resource, hour, name",
         "audit_event": "entity, id",
+        "setting": "name",
     }[table]
     removed = connection.execute(
         f"delete from {table} where namespace = ?1 and ({keys}) in"

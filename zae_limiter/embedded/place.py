@@ -1,8 +1,8 @@
 """Where a repository works: its namespace, the version of the configuration it knows, and what its chapters share."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Any, Final, TypeVar
 
@@ -10,12 +10,12 @@ from zae_limiter.config_cache import ConfigCache
 from zae_limiter.embedded.database import Database
 from zae_limiter.exceptions import NamespaceNotFoundError
 from zae_limiter.models import Limit
-from zae_limiter.naming import check_principal
 from zae_limiter.ports import Clock
 
 T = TypeVar("T")
 
 SECOND_NS: Final = 1_000_000_000
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class Place:
@@ -36,14 +36,14 @@ class Place:
         """When a call that begins now must have ended."""
         return self.clock.monotonic_ns() + self.timeout_ns
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], deadline_ns: int | None = None) -> T:
         """Let `work` read this namespace, as it is in one moment."""
 
         def found(connection: Connection) -> T:
             self.look(connection)
             return work(connection)
 
-        return await self.database.read(found, self.deadline_ns())
+        return await self.database.read(found, self.deadline_ns() if deadline_ns is None else deadline_ns)
 
     async def change(self, work: Callable[[Connection], T]) -> T:
         """Let `work` change the configuration; what anybody remembers of it is void from then on."""
@@ -85,6 +85,11 @@ class Place:
         return self.config_version != 0 and self.config_version == self.database.config_version
 
 
+def is_stored_text(value: object, longest: int) -> bool:
+    """Whether a file can have such a text as a key: it is one, of so many characters at most, without half ones."""
+    return isinstance(value, str) and 0 < len(value) <= longest and not _SURROGATE.search(value)
+
+
 def limits_as_text(limits: Sequence[Limit]) -> str:
     """Limits as a file keeps them."""
     return json.dumps([limit.to_dict() for limit in limits], separators=(",", ":"))
@@ -93,16 +98,6 @@ def limits_as_text(limits: Sequence[Limit]) -> str:
 def limits_of_text(text: str | None) -> tuple[Limit, ...]:
     """Limits as they were kept."""
     return tuple(Limit.from_dict(each) for each in json.loads(text)) if text else ()
-
-
-def moment(now_ns: int) -> str:
-    """A time of day in UTC, to the second."""
-    return datetime.fromtimestamp(now_ns // SECOND_NS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def checked_principal(principal: str | None) -> str | None:
-    """Who makes a change, checked before anything is written."""
-    return None if principal is None else check_principal(principal)
 
 
 def write_event(

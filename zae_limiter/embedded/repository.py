@@ -7,16 +7,16 @@ from sqlite3 import Connection
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from zae_limiter import bucket
+from zae_limiter.bucket import MOST_FILLS
 from zae_limiter.config_cache import ConfigCache, Slot, StoredLevel, Value
-from zae_limiter.decision import full_at_in
+from zae_limiter.decision import bucket_state
 from zae_limiter.embedded.audit import Audit
 from zae_limiter.embedded.buckets import Buckets
 from zae_limiter.embedded.database import Database
 from zae_limiter.embedded.entities import Entities, stored_entity
 from zae_limiter.embedded.limits import StoredLimits, stored_level
 from zae_limiter.embedded.namespaces import Namespaces
-from zae_limiter.embedded.place import Place, checked_principal, write_event
+from zae_limiter.embedded.place import Place, write_event
 from zae_limiter.embedded.usage import Usage
 from zae_limiter.exceptions import ValidationError, ZAELimiterError
 from zae_limiter.models import (
@@ -29,7 +29,13 @@ from zae_limiter.models import (
     OnUnavailableAction,
     Resolution,
 )
-from zae_limiter.naming import DEFAULT_NAMESPACE, check_identifier, check_namespace, check_resource
+from zae_limiter.naming import (
+    DEFAULT_NAMESPACE,
+    check_identifier,
+    check_namespace,
+    check_optional_principal,
+    check_resource,
+)
 from zae_limiter.runtimes import AsyncRuntime
 from zae_limiter.system_clock import SystemClock
 
@@ -41,7 +47,9 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
     """Keeps one namespace in a SQLite file that processes share, or in memory.
 
     Nothing is touched until `open()`, `async with`, or the first call. `durable` waits for the disk at each
-    charge; `config_cache_ttl` is in seconds, `timeout` the deadline of calls that are not charges.
+    charge; `config_cache_ttl` is in seconds, `timeout` the deadline of calls that are not charges. A bucket is
+    forgotten when it has been full for a day, and longer by the time in which it fills for each whole
+    `bucket_ttl_multiplier` above 1; with 0 never.
     """
 
     def __init__(
@@ -50,6 +58,7 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
         *,
         namespace: str = DEFAULT_NAMESPACE,
         config_cache_ttl: int = 60,
+        bucket_ttl_multiplier: int = 1,
         durable: bool = False,
         timeout: float = 1.0,
         clock: Clock | None = None,
@@ -59,6 +68,9 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
             raise ValidationError("path", repr(path), "must be the path of a file, or ':memory:'")
         if type(config_cache_ttl) is not int or config_cache_ttl < 0:
             raise ValidationError("config_cache_ttl", str(config_cache_ttl), "must be 0 or more whole seconds")
+        if type(bucket_ttl_multiplier) is not int or bucket_ttl_multiplier > MOST_FILLS:
+            why = f"must be an int of at most {MOST_FILLS}"
+            raise ValidationError("bucket_ttl_multiplier", str(bucket_ttl_multiplier), why)
         if type(timeout) not in (int, float) or not 0 < timeout <= 86_400:
             raise ValidationError("timeout", str(timeout), "must be a number of seconds from 0 to 86400")
         self._clock = clock or SystemClock()
@@ -66,14 +78,14 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
         self._timeout = timeout
         database = Database(path, durable=durable, clock=self._clock, runtime=self._runtime)
         self._owns = True
-        self._enter(database, check_namespace(namespace), config_cache_ttl)
+        self._enter(database, check_namespace(namespace), config_cache_ttl, bucket_ttl_multiplier)
 
-    def _enter(self, database: Database, namespace: str, config_cache_ttl: int) -> None:
+    def _enter(self, database: Database, namespace: str, config_cache_ttl: int, ttl_multiplier: int) -> None:
         cache = ConfigCache(config_cache_ttl, namespace, clock=self._clock, runtime=self._runtime)
         place = Place(database, cache, self._clock, namespace, int(self._timeout * 1e9))
         self._cache = cache
         self._place: Place = place
-        Buckets.__init__(self, database, self._clock, place)
+        Buckets.__init__(self, database, self._clock, place, ttl_multiplier=ttl_multiplier)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -128,10 +140,11 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
         if self._owns:
             self._database.close()
 
-    async def ping(self) -> bool:
-        """Whether the store answers; never raises."""
+    async def ping(self, *, seconds: float | None = None) -> bool:
+        """Whether the store answers, within so many seconds if they are given; never raises."""
+        deadline_ns = None if seconds is None else self._clock.monotonic_ns() + int(seconds * 1e9)
         try:
-            await self._place.read(_nothing)
+            await self._place.read(_nothing, deadline_ns)
         except (ZAELimiterError, RuntimeError):
             return False
         return True
@@ -141,15 +154,27 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
         check_namespace(name)
         copy = type(self).__new__(type(self))
         copy._clock, copy._runtime, copy._timeout, copy._owns = self._clock, self._runtime, self._timeout, False
-        copy._enter(self._database, name, self._cache.ttl_seconds)
+        copy._enter(self._database, name, self._cache.ttl_seconds, self._ttl_multiplier)
         await copy._place.read(_nothing)
         return copy
 
     async def resolve(self, entity_id: str, resource: str, *, fresh: bool = False) -> Resolution:
         """The limits in force for an entity and, as far as it cascades, for its parents; `fresh` skips the cache."""
-        if not self._place.is_current:
-            self._cache.invalidate()
-        return await self._cache.resolution(entity_id, resource, self._fetched, fresh=fresh)
+        if not fresh and (found := self.remembered(entity_id, resource)) is not None:
+            return found
+        await self._catch_up()
+        version = self._place.config_version
+        # Where it changes while this is read, the store has a charge by this resolution resolved again.
+        return await self._cache.resolution(entity_id, resource, self._fetched, fresh=fresh, version=version)
+
+    def remembered(self, entity_id: str, resource: str) -> Resolution | None:
+        """The limits in force as far as they are remembered, without asking the store; None when it has to be asked."""
+        version = self._place.config_version
+        return self._cache.remembered(entity_id, resource, version) if self._place.is_current else None
+
+    async def _catch_up(self) -> None:
+        # Before anything is read into the cache: what is read while another version turns it void is not remembered.
+        await self._place.read(_nothing)
 
     async def resolve_limits(
         self, entity_id: str, resource: str
@@ -157,8 +182,7 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
         """The limits in force for one entity, what to do without a store, and the level that set the limits."""
         check_identifier(entity_id)
         check_resource(resource)
-        if not self._place.is_current:
-            self._cache.invalidate()
+        await self._catch_up()
         return await self._cache.resolve_limits(entity_id, resource, self._fetched)
 
     async def _fetched(self, slots: Sequence[Slot]) -> Mapping[Slot, Value]:
@@ -211,10 +235,11 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
         states: list[BucketState] = []
         for (entity_id, resource), image in zip(keys, images, strict=True):
             limits, _, _ = await self.resolve_limits(entity_id, resource)
-            for limit in limits or ():
-                if limit.name in image:
-                    full_at = full_at_in(limit, image[limit.name], now_ns)
-                    states.append(_state(entity_id, resource, limit, full_at, now_ns))
+            states += [
+                bucket_state(entity_id, resource, limit, image[limit.name], now_ns)
+                for limit in limits or ()
+                if limit.name in image
+            ]
         return states
 
     async def reset_buckets(self, entity_id: str, resource: str | None = None, principal: str | None = None) -> int:
@@ -222,7 +247,7 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
         check_identifier(entity_id)
         if resource is not None:
             check_resource(resource)
-        by = checked_principal(principal)
+        by = check_optional_principal(principal)
 
         def work(connection: Connection) -> int:
             where = "namespace = ?1 and entity = ?2 and (?3 is null or resource = ?3)"
@@ -239,19 +264,3 @@ class EmbeddedRepository(Entities, StoredLimits, Namespaces, Audit, Usage, Bucke
 
 def _nothing(_: Connection) -> None:
     """Reading nothing still looks for the namespace."""
-
-
-def _state(entity_id: str, resource: str, limit: Limit, full_at: int, now_ns: int) -> BucketState:
-    tokens = bucket.tokens_milli(full_at, now_ns, limit.burst, limit.rate)
-    full = BucketState.from_limit(entity_id, resource, limit, now_ns // 1_000_000)
-    return BucketState(
-        entity_id,
-        resource,
-        limit.name,
-        tokens,
-        full.last_refill_ms,
-        full.capacity_milli,
-        full.burst_milli,
-        full.refill_amount_milli,
-        full.refill_period_ms,
-    )

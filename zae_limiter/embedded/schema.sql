@@ -41,8 +41,8 @@ create table configuration (
 
 create index configuration_by_resource on configuration (namespace, resource, entity) where entity <> '';
 
--- One row a limit of a bucket. `fill` is scratch: a charge hands in how far ahead `full_at` may be.
--- `used` and `events` count the current hour; the trigger closes it.
+-- One row a limit of a bucket. `room` is scratch: a charge hands in how far ahead `full_at` may lie for it to fit.
+-- `used` and `events` count the current hour; the trigger closes it, with no more tokens than settling counts in one.
 create table bucket (
     namespace text not null,
     entity text not null,
@@ -52,7 +52,7 @@ create table bucket (
     amount integer not null,
     period integer not null,
     carried_at integer not null default 0,
-    fill integer not null,
+    room integer not null,
     used integer not null,
     events integer not null,
     hour integer not null,
@@ -78,7 +78,9 @@ create trigger hour_closed after update of hour on bucket
 when old.hour <> new.hour and old.events <> 0
 begin
     insert into usage values (old.namespace, old.entity, old.resource, old.hour, old.name, old.used, old.events)
-    on conflict do update set used = used + excluded.used, events = events + excluded.events;
+    on conflict do update set
+        used = max(-4000000000000000000, min(4000000000000000000, used + excluded.used)),
+        events = events + excluded.events;
 end;
 
 create table audit_event (
@@ -97,9 +99,19 @@ create trigger bucket_forgotten after delete on bucket
 when old.events <> 0
 begin
     insert into usage values (old.namespace, old.entity, old.resource, old.hour, old.name, old.used, old.events)
-    on conflict do update set used = used + excluded.used, events = events + excluded.events;
+    on conflict do update set
+        used = max(-4000000000000000000, min(4000000000000000000, used + excluded.used)),
+        events = events + excluded.events;
 end;
 
-create index usage_by_hour on usage (hour);
+create index usage_by_hour on usage (namespace, hour);
 
-create index audit_by_time on audit_event (at_ns);
+create index audit_by_time on audit_event (namespace, at_ns);
+
+-- What is set for a namespace beside its limits, and under namespace '' how far the sweep has come.
+create table setting (
+    namespace text not null,
+    name text not null,
+    value text not null,
+    primary key (namespace, name)
+) strict, without rowid;

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from zae_limiter.blocking import blocking, run
 from zae_limiter.embedded.repository import EmbeddedRepository
-from zae_limiter.models import BackendCapabilities, CacheStats
+from zae_limiter.models import BackendCapabilities, CacheStats, Resolution
 from zae_limiter.naming import DEFAULT_NAMESPACE
 from zae_limiter.runtimes import BlockingRuntime
 
@@ -24,6 +24,7 @@ class SyncEmbeddedRepository:
         *,
         namespace: str = DEFAULT_NAMESPACE,
         config_cache_ttl: int = 60,
+        bucket_ttl_multiplier: int = 1,
         durable: bool = False,
         timeout: float = 1.0,
         clock: Clock | None = None,
@@ -33,6 +34,7 @@ class SyncEmbeddedRepository:
             path,
             namespace=namespace,
             config_cache_ttl=config_cache_ttl,
+            bucket_ttl_multiplier=bucket_ttl_multiplier,
             durable=durable,
             timeout=timeout,
             clock=clock,
@@ -87,6 +89,10 @@ class SyncEmbeddedRepository:
         """How the configuration cache did."""
         return self._core.get_cache_stats()
 
+    def remembered(self, entity_id: str, resource: str) -> Resolution | None:
+        """The limits in force as far as they are remembered, without asking the store; None when it has to be asked."""
+        return self._core.remembered(entity_id, resource)
+
     debit = blocking(EmbeddedRepository.debit)
     settle = blocking(EmbeddedRepository.settle)
     read = blocking(EmbeddedRepository.read)
@@ -127,3 +133,7 @@ class SyncEmbeddedRepository:
     recover_namespace = blocking(EmbeddedRepository.recover_namespace)
     list_orphan_namespaces = blocking(EmbeddedRepository.list_orphan_namespaces)
     purge_namespace = blocking(EmbeddedRepository.purge_namespace)
+    set_audit_retention = blocking(EmbeddedRepository.set_audit_retention)
+    get_audit_retention = blocking(EmbeddedRepository.get_audit_retention)
+    set_usage_retention = blocking(EmbeddedRepository.set_usage_retention)
+    get_usage_retention = blocking(EmbeddedRepository.get_usage_retention)

@@ -27,7 +27,8 @@ from zae_limiter.models.reports import (
     UsageSnapshot,
     UsageSummary,
 )
-from zae_limiter.models.states import BucketState, Entity, LimitStatus
+from zae_limiter.models.stack import LimiterInfo, StackOptions, Status
+from zae_limiter.models.states import BucketState, Entity, LimitStatus, check_entity
 from zae_limiter.models.words import AuditAction, ConfigSource, LimitName, OnUnavailable, OnUnavailableAction
 
 __all__ = [
@@ -51,15 +52,19 @@ __all__ = [
     "Limit",
     "LimitName",
     "LimitStatus",
+    "LimiterInfo",
     "Limits",
     "OnUnavailable",
     "OnUnavailableAction",
     "Refused",
     "Resolution",
     "ResourceCapacity",
+    "StackOptions",
     "Stale",
+    "Status",
     "UsageSnapshot",
     "UsageSummary",
+    "check_entity",
     "check_limits",
     "limits_from_text",
 ]

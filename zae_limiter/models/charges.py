@@ -41,6 +41,8 @@ class Debit(NamedTuple):
 
     `limits` are all that are in force there. A limit that `amounts` names is checked, with 0 too: then it
     is refused in debt; the others are only reported. `is_leaf` is false for a parent of the charged entity.
+    `version` is that of the resolution that it was made of; 0 asks for none.
+    `is_stored` says that the limits are those of the configuration, so that any other is configured no longer.
     """
 
     entity_id: str
@@ -48,6 +50,8 @@ class Debit(NamedTuple):
     limits: tuple[Limit, ...]
     amounts: Amounts
     is_leaf: bool = True
+    version: int = 0
+    is_stored: bool = False
 
 
 class Change(NamedTuple):
@@ -71,10 +75,14 @@ class Granted(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """No debit is written; `images` show each bucket as it stands without them."""
+    """No debit is written; `images` show each bucket as it stands without them.
+
+    `wait_ns` above 0 means that the store will not be asked for a bucket for so long, whatever is in it.
+    """
 
     images: Sequence[Image]
     now_ns: int
+    wait_ns: int = 0
 
 
 class Stale(NamedTuple):
@@ -90,7 +98,12 @@ class EffectiveLimits(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """What the configuration says of a charge: limits of the entity first, then of its parents upwards."""
+    """What the configuration says of a charge: limits of the entity first, then of its parents upwards.
+
+    A store that counts the changes of its configuration tells by `version` which one this is: charges that go
+    together go by one. 0 tells nothing.
+    """
 
     chain: tuple[EffectiveLimits, ...]
     on_unavailable: OnUnavailableAction | None
+    version: int = 0

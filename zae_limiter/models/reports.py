@@ -60,7 +60,8 @@ class BackendCapabilities:
     """What a repository can do.
 
     With `answers_inline` its charges end without waiting for anything, so that a limiter need neither
-    guard them against cancellation nor keep their time.
+    guard them against cancellation nor keep their time. With `guards_debits` they wait, but the repository
+    itself ends them by their deadline, and gives back what it granted to a caller that has left.
     """
 
     supports_audit_logging: bool = False
@@ -69,6 +70,7 @@ class BackendCapabilities:
     supports_change_streams: bool = False
     supports_batch_operations: bool = False
     answers_inline: bool = False
+    guards_debits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
+from typing import Final
 
+from zae_limiter.exceptions import ValidationError
 from zae_limiter.models.limit import Limit
+
+_LONGEST_NAME: Final = 256
+_MOST_METADATA: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,29 @@ class Entity:
     def is_child(self) -> bool:
         """Whether another entity stands above this one."""
         return self.parent_id is not None
+
+
+def check_entity(name: str | None, cascade: object, metadata: dict[str, str] | None) -> None:
+    """What an entity is to be stored with; `ValidationError` for what no store keeps."""
+    if name is not None and (not isinstance(name, str) or len(name) > _LONGEST_NAME):
+        raise ValidationError("name", str(name), f"must be a str of at most {_LONGEST_NAME} characters")
+    _check_encodable("name", name or "")
+    if type(cascade) is not bool:
+        raise ValidationError("cascade", str(cascade), "must be True or False")
+    for key, value in (metadata or {}).items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ValidationError("metadata", f"{key}={value}", "keys and values must be str")
+        _check_encodable("metadata", f"{key}={value}")
+    kept = len(json.dumps(metadata or {}))
+    if kept > _MOST_METADATA:
+        raise ValidationError("metadata", f"{kept} characters", f"at most {_MOST_METADATA} are kept")
+
+
+def _check_encodable(field: str, text: str) -> None:
+    # Halves of characters, as Python reads bytes of an argument that are no UTF-8; no store keeps them.
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        shown = text.encode(errors="backslashreplace").decode()
+        raise ValidationError(field, shown, "must be text that UTF-8 can write")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,14 +46,15 @@ def test_the_tables_of_another_program_are_left_alone(tmp_path: Path) -> None:
         SyncEmbeddedRepository(path).open()
 
 
-def test_a_newer_schema_is_refused_with_its_version(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("schema", "remedy"), [("99", "install the newer library"), ("1", "move it away")])
+def test_another_schema_is_refused_with_its_version_and_a_remedy(tmp_path: Path, schema: str, remedy: str) -> None:
     path = str(tmp_path / "limits.db")
     with SyncEmbeddedRepository(path):
         pass
-    with sqlite3.connect(path) as newer:
-        newer.execute("update store set schema_version = '99'")
-    newer.close()
-    with pytest.raises(IncompatibleSchemaError, match="schema 99"):
+    with sqlite3.connect(path) as other:
+        other.execute("update store set schema_version = ?", (schema,))
+    other.close()
+    with pytest.raises(IncompatibleSchemaError, match=rf"{remedy}.*schema {schema}\b"):
         SyncEmbeddedRepository(path).open()
 
 
@@ -79,6 +80,27 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
         repository.get_entity("someone")
     with repository:
         assert repository.ping()
+
+
+def test_a_limiter_is_closed_with_the_last_block_that_uses_it(tmp_path: Path) -> None:
+    limiter = SyncRateLimiter(SyncEmbeddedRepository(str(tmp_path / "limits.db")))
+    with limiter:
+        with limiter:
+            assert limiter.available("someone", "api", "1/day") == {"rpd": 1}
+        assert limiter.available("someone", "api", "1/day") == {"rpd": 1}
+    with pytest.raises(RuntimeError, match="is closed"):
+        limiter.available("someone", "api", "1/day")
+
+
+def test_a_limiter_that_cannot_be_opened_can_be_later(tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    limiter = SyncRateLimiter(SyncEmbeddedRepository(str(folder / "limits.db")))
+    with pytest.raises(InfrastructureNotFoundError), limiter:
+        pytest.fail("there is no such folder")
+    folder.mkdir()
+    with limiter:
+        assert limiter.available("someone", "api", "1/day") == {"rpd": 1}
+    assert not limiter.repository.is_open
 
 
 def test_a_file_locked_past_the_deadline_is_unavailable_or_a_degraded_lease(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The stack: template, manager, discovery, package, and the policies as a reading of IAM."""

@@ -1,0 +1,1 @@
+"""Every framework behind real servers: the table of answers, clients that leave, workers that share a file."""

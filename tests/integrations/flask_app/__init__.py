@@ -1,0 +1,1 @@
+"""What only Flask has: its forms, its handlers of errors, its configuration, its commands."""

@@ -1,0 +1,388 @@
+"""The rules of admission that only DynamoDB has, and how each is taken away; `tests/mutants.py` tries them."""
+
+from typing import Final
+
+from tests.mutant import Mutant
+
+_CHARGING: Final = "zae_limiter/dynamodb/charging.py"
+_SETTLING: Final = "zae_limiter/dynamodb/settling.py"
+_EXPRESSIONS: Final = "zae_limiter/dynamodb/expressions.py"
+_GROUPS: Final = "zae_limiter/dynamodb/groups.py"
+_GUESSES: Final = "zae_limiter/dynamodb/guesses.py"
+_BUCKETS: Final = "zae_limiter/dynamodb/buckets.py"
+_TABLE: Final = "zae_limiter/dynamodb/bucket_table.py"
+_CLOCK: Final = "zae_limiter/dynamodb/table_clock.py"
+_TESTS: Final = "tests/dynamodb/"
+_TEST_CHARGING: Final = _TESTS + "test_charging.py::"
+_CARRY_OVER: Final = _TESTS + "test_carry_over_at_the_table.py::"
+_TIMES: Final = _TESTS + "test_times.py::"
+_CLOCKS: Final = _TESTS + "test_clocks.py::"
+_UNIT: Final = "tests/unit/dynamodb/"
+
+ON_DYNAMODB: Final = (
+    Mutant(
+        "dynamodb: a repeat whose first try has landed is known by its mark",
+        _CHARGING,
+        "(unknown is not None and answer.stored.mark == mark)",
+        "False",
+        _TEST_CHARGING + "test_an_answer_that_was_lost_is_recognised_by_its_mark_and_charged_once",
+    ),
+    Mutant(
+        "dynamodb: an own mark says so only after an unknown outcome",
+        _CHARGING,
+        "(unknown is not None and answer.stored.mark == mark)",
+        "answer.stored.mark == mark",
+        _TEST_CHARGING + "test_an_own_mark_without_an_unknown_outcome_is_a_counter_that_has_come_round",
+    ),
+    Mutant(
+        "dynamodb: every write is conditioned on its mark",
+        _EXPRESSIONS,
+        'list[str](), ["#w <> :w"]',
+        'list[str](), ["(#w <> :w OR #w = :w)"]',
+        _TESTS + "test_settling.py::test_an_adjust_whose_answer_was_lost_is_repeated_under_its_mark",
+    ),
+    Mutant(
+        "dynamodb: marks are drawn anew after a fork",
+        "zae_limiter/dynamodb/marks.py",
+        "if self._pid != os.getpid():",
+        "if False:",
+        _UNIT + "test_marks.py::test_a_child_draws_marks_of_its_own",
+    ),
+    Mutant(
+        "dynamodb: a limit that is not full is guessed so",
+        _GUESSES,
+        "        return is_draining(self.stored, name, now_ns)",
+        "        return self.is_fresh and is_draining(self.stored, name, now_ns)",
+        _TEST_CHARGING + "test_a_lone_process_charges_with_one_write_each",
+    ),
+    Mutant(
+        "dynamodb: a limit that is full is guessed so",
+        _GUESSES,
+        "        return is_draining(self.stored, name, now_ns)",
+        "        return not self.is_fresh or is_draining(self.stored, name, now_ns)",
+        _TEST_CHARGING + "test_a_lone_process_charges_with_one_write_each",
+    ),
+    Mutant(
+        "dynamodb: the branch that fitted most often is guessed",
+        _GUESSES,
+        "if self._often_score > self._image_score and not self.is_fresh:",
+        "if False:",
+        _TEST_CHARGING + "test_the_branch_that_fitted_most_often_is_guessed_where_images_mislead",
+    ),
+    Mutant(
+        "dynamodb: a draining write is conditioned on the edge",
+        _EXPRESSIONS,
+        '"#f{i} BETWEEN :n AND :e{i} AND #r{i} = :r{i}"',
+        '"#f{i} >= :n AND (#f{i} <= :e{i} OR #f{i} > :e{i}) AND #r{i} = :r{i}"',
+        _TEST_CHARGING + "test_the_burst_and_no_more_is_granted_at_one_instant",
+    ),
+    Mutant(
+        "dynamodb: a full write is conditioned on a full bucket",
+        _EXPRESSIONS,
+        '"(attribute_not_exists(#f{i}) OR #f{i} < :n) AND " + _ABSENT_OR_SAME',
+        '"(attribute_not_exists(#f{i}) OR #f{i} < :n OR #f{i} >= :n) AND " + _ABSENT_OR_SAME',
+        _TEST_CHARGING + "test_a_guess_that_is_wrong_costs_one_call_more",
+    ),
+    Mutant(
+        "dynamodb: time to live only rises",
+        _EXPRESSIONS,
+        'conditions.append("(attribute_not_exists(#t) OR #t <= :t)")',
+        'conditions.append("(attribute_not_exists(#t) OR #t <= :t OR #t > :t)")',
+        _TEST_CHARGING + "test_a_later_time_to_live_is_kept",
+    ),
+    Mutant(
+        "dynamodb: a record in debt lives until that is paid",
+        _TABLE,
+        "if latest <= stored.ttl * SECOND_NS - DAY_NS // 2:",
+        "if True:",
+        _TESTS + "test_settling.py::test_a_record_outlives_debts_that_did_not_know_of_each_other",
+    ),
+    Mutant(
+        "dynamodb: a credit never creates",
+        _EXPRESSIONS,
+        'Branch.CREDIT: "#r{i} = :r{i}"',
+        "Branch.CREDIT: _ABSENT_OR_SAME",
+        _TESTS + "test_settling.py::test_a_credit_never_creates_a_bucket",
+    ),
+    Mutant(
+        "dynamodb: a credit is sent once",
+        _SETTLING,
+        "unknown, gives = error, False",
+        "unknown = error",
+        _TESTS + "test_settling.py::test_a_credit_whose_outcome_is_unknown_is_never_repeated",
+    ),
+    Mutant(
+        "dynamodb: a credit for several debits is less by 1 ns for each beyond the first",
+        _SETTLING,
+        "bucket.credited_span(tokens, debits, rate)",
+        "bucket.credited_span(tokens, 1, rate)",
+        _TESTS + "test_settling.py::test_a_credit_of_several_debits_gives_back_no_more_than_they_took",
+    ),
+    Mutant(
+        "dynamodb: credits and adjusts are measured in the stored rate",
+        _SETTLING,
+        "bucket.credited_span(tokens, debits, rate)",
+        "bucket.credited_span(tokens, debits, self.limits[name].rate)",
+        _CARRY_OVER + "test_credits_and_adjusts_are_measured_in_the_stored_rate",
+    ),
+    Mutant(
+        "dynamodb: the time of the last carry-over",
+        _GROUPS,
+        "return stored.carried_at, max(now_ns, stored.carried_at)",
+        "return None",
+        _CARRY_OVER + "test_the_time_of_the_last_carry_over_keeps_two_clocks_from_minting",
+    ),
+    Mutant(
+        "dynamodb: a carry-over is conditioned on the last one",
+        _EXPRESSIONS,
+        'conditions.append("#a = :a" if carries else "attribute_not_exists(#a)")',
+        'conditions.append("(#a = :a OR #a <> :a)" if carries else "attribute_not_exists(#a)")',
+        _UNIT + "test_expressions.py::test_a_carry_over_rests_on_the_old_balance_its_rate_and_the_last_carry_over",
+    ),
+    Mutant(
+        "dynamodb: a carry-over is conditioned on the old balance",
+        _EXPRESSIONS,
+        'Branch.CARRIED: "#f{i} = :o{i} AND #r{i} = :q{i}"',
+        'Branch.CARRIED: "(#f{i} = :o{i} OR #f{i} <> :o{i}) AND #r{i} = :q{i}"',
+        _UNIT + "test_expressions.py::test_a_carry_over_rests_on_the_old_balance_its_rate_and_the_last_carry_over",
+    ),
+    Mutant(
+        "dynamodb: a carry-over that would not fit is not sent",
+        _GROUPS,
+        "    carries = stored is not None and all(",
+        "    carries = stored is not None or all(",
+        _CARRY_OVER + "test_a_carry_over_that_would_not_fit_is_not_sent",
+    ),
+    Mutant(
+        "dynamodb: the configuration is read again before a carry-over",
+        _CHARGING,
+        "        if self._is_news(asked, stored, monotonic_ns):\n            return Stale()\n        if known",
+        "        if known",
+        _CARRY_OVER + "test_the_configuration_is_read_again_before_a_carry_over_at_most_once_a_second",
+    ),
+    Mutant(
+        "dynamodb: a refusal writes the carry-over into a faster rate",
+        _CHARGING,
+        "return stored is not None and bool(decision.relaxed(asked.debit, stored.image, now_ns))",
+        "return False",
+        _CARRY_OVER + "test_a_refusal_in_a_faster_rate_is_carried_over_once_and_its_wait_holds",
+    ),
+    Mutant(
+        "dynamodb: the clock follows the table",
+        _CLOCK,
+        "self.offset_ns = 0 if lowest <= 0 <= highest else (lowest + highest) // 2",
+        "self.offset_ns = 0",
+        _UNIT + "test_table_clock.py::test_a_clock_that_is_off_follows_the_table",
+    ),
+    Mutant(
+        "dynamodb: the clock is corrected only where it is known closely",
+        _CLOCK,
+        "if found[1] - found[0] < _NARROW_ENOUGH:",
+        "if True:",
+        _UNIT + "test_table_clock.py::test_an_interval_that_is_wide_corrects_nothing",
+    ),
+    Mutant(
+        "dynamodb: a clock that was set is measured anew",
+        _CLOCK,
+        "found if found[0] <= found[1] else own",
+        "found if found[0] <= found[1] else before",
+        _UNIT + "test_table_clock.py::test_a_clock_that_was_set_is_measured_anew",
+    ),
+    Mutant(
+        "dynamodb: what is known to be refused is not sent",
+        _GUESSES,
+        "return monotonic_ns < self._refuses_until",
+        "return False",
+        _TEST_CHARGING + "test_a_refusal_is_told_exactly_and_costs_one_call_then_none",
+    ),
+    Mutant(
+        "dynamodb: a known refusal lasts a second",
+        _GUESSES,
+        "self._refuses_until = sent_ns + REFUSES_NS",
+        "self._refuses_until = sent_ns + 60 * REFUSES_NS",
+        _TEST_CHARGING + "test_a_known_refusal_lasts_a_second_from_when_its_write_was_sent_and_use_does_not_renew_it",
+    ),
+    Mutant(
+        "dynamodb: a credit ends what is known to be refused",
+        _GUESSES,
+        "        self.generation += 1\n        self._refuses_until = 0",
+        "        self.generation += 1",
+        _TESTS + "test_known_refusals.py::test_what_was_given_back_may_be_taken_at_once_though_no_answer_told_of_it",
+    ),
+    Mutant(
+        "dynamodb: an answer from before a credit refuses nothing after it",
+        _GUESSES,
+        "        if generation == self.generation:",
+        "        if True:",
+        _TEST_CHARGING + "test_an_answer_from_before_a_credit_refuses_nothing_after_it",
+    ),
+    Mutant(
+        "dynamodb: known refusals of every level are asked before anything is written",
+        _BUCKETS,
+        "        if known is not None:\n            return known",
+        "        if False:\n            return known",
+        _TESTS + "test_flooding.py::test_a_parent_without_room_is_known_before_a_child_is_written",
+    ),
+    Mutant(
+        "dynamodb: levels without room go from the leaf up",
+        _BUCKETS,
+        "if not all(self._has_room(each) for each in asked):",
+        "if False:",
+        _TESTS + "test_flooding.py::test_a_child_without_room_does_not_touch_its_parent_and_its_sibling_gets_its_share",
+    ),
+    Mutant(
+        "dynamodb: levels with room go together",
+        _BUCKETS,
+        "if not all(self._has_room(each) for each in asked):",
+        "if True:",
+        _TESTS + "test_levels.py::test_eight_warm_levels_with_room_are_one_call",
+    ),
+    Mutant(
+        "dynamodb: the first refusal of a level stops the others",
+        _BUCKETS,
+        "            if not isinstance(outcomes[-1].value, Granted):\n                break",
+        "            if False:\n                break",
+        _TESTS + "test_levels.py::test_the_first_refusal_stops_and_what_was_granted_is_given_back",
+    ),
+    Mutant(
+        "dynamodb: what other levels granted is given back",
+        _BUCKETS,
+        "        if back:",
+        "        if False:",
+        _TESTS + "test_levels.py::test_the_first_refusal_stops_and_what_was_granted_is_given_back",
+    ),
+    Mutant(
+        "dynamodb: a group is cut to what its bucket has room for",
+        _GROUPS,
+        "            if not bucket.fits(self._full_at_of(limit), self._now_ns, total, limit.burst, limit.rate):",
+        "            if False:",
+        _TESTS
+        + "test_many_at_once.py::test_exactly_the_burst_is_granted_in_order_and_the_others_are_refused_without_a_call",
+    ),
+    Mutant(
+        "dynamodb: only charges with the same rate and burst share a write",
+        _GROUPS,
+        "if other is not None and (other.rate != limit.rate or other.burst != limit.burst):",
+        "if False:",
+        _TESTS + "test_many_at_once.py::test_only_charges_with_the_same_rate_and_burst_share_a_write",
+    ),
+    Mutant(
+        "dynamodb: a throttled key is a refusal",
+        _CHARGING,
+        "if asked.is_throttled and isinstance(error, (NotWritten, UnknownOutcome)):",
+        "if False:",
+        _TEST_CHARGING + "test_a_throttled_key_is_a_refusal_with_a_wait_of_a_second",
+    ),
+    Mutant(
+        "dynamodb: index keys stand only in writes that may create",
+        _GROUPS,
+        "return all(part.branch in _ABSOLUTE for part in parts)",
+        "return True",
+        _TEST_CHARGING + "test_index_keys_stand_only_in_writes_that_may_create",
+    ),
+    Mutant(
+        "dynamodb: a throttled table is an outage",
+        _CHARGING,
+        "asked.is_throttled = bool(error.of_key)",
+        "asked.is_throttled = True",
+        _TEST_CHARGING + "test_a_throttled_table_is_an_outage",
+    ),
+    Mutant(
+        "dynamodb: statements are conditioned on their marks",
+        _EXPRESSIONS,
+        'f"{_quoted(SK)}=?", f"{mark}<>?"]',
+        'f"{_quoted(SK)}=?", f"({mark}<>? OR {mark}<>{_quoted(PK)})"]',
+        _UNIT + "test_expressions.py::test_no_write_goes_over_its_own_mark_or_a_later_time_to_live",
+    ),
+    Mutant(
+        "dynamodb: statements are conditioned on the edge",
+        _EXPRESSIONS,
+        'Branch.DRAINING: "{f} BETWEEN ? AND ? AND {r}=?"',
+        'Branch.DRAINING: "({f}>=? OR {f}<=?) AND {r}=?"',
+        _UNIT + "test_expressions.py::test_each_branch_writes_only_where_it_is_right",
+    ),
+    Mutant(
+        "dynamodb: a repeat reads the clock again",
+        _CHARGING,
+        "                return unknown\n            now_ns = self._table.now_ns()",
+        "                return unknown",
+        _TIMES + "test_a_repeat_charges_by_the_time_at_which_it_is_sent",
+    ),
+    Mutant(
+        "dynamodb: a charge that goes again does so with a fresh time",
+        _CHARGING,
+        "now_ns = now_ns or self._table.now_ns()",
+        "now_ns = asked.now_ns",
+        _TIMES + "test_a_repeat_charges_by_the_time_at_which_it_is_sent",
+    ),
+    Mutant(
+        "dynamodb: what is owed is repeated with a fresh time",
+        _SETTLING,
+        'until the deadline was over")\n            now_ns = self._table.now_ns()',
+        'until the deadline was over")',
+        _TIMES + "test_a_repeat_owes_by_the_time_at_which_it_is_sent",
+    ),
+    Mutant(
+        "dynamodb: the time of a group is that of its latest member",
+        _CHARGING,
+        "now_ns = max(asked.now_ns for asked in members)",
+        "now_ns = min(asked.now_ns for asked in members)",
+        _TIMES + "test_those_who_go_together_are_charged_by_the_time_of_the_latest",
+    ),
+    Mutant(
+        "dynamodb: waiting counts against the deadline of each charge",
+        _CHARGING,
+        '        if monotonic_ns >= asked.deadline_ns:\n            return TimeoutError("the deadline',
+        '        if False:\n            return TimeoutError("the deadline',
+        _TIMES + "test_a_charge_whose_deadline_passes_in_line_is_not_written",
+    ),
+    Mutant(
+        "dynamodb: charges are made by the clock of the table",
+        _BUCKETS,
+        "now_ns + offset_ns, deadline_ns)",
+        "now_ns, deadline_ns)",
+        _CLOCKS + "test_a_process_whose_clock_is_wrong_shares_buckets_that_fill_in_a_moment",
+    ),
+    Mutant(
+        "dynamodb: what is owed is owed by the clock of the table",
+        _BUCKETS,
+        "now_ns += self._bucket_table.offset_ns",
+        "now_ns += 0",
+        _CLOCKS + "test_it_settles_and_carries_over_by_the_clock_of_the_table",
+    ),
+    Mutant(
+        "dynamodb: answers are told by the machine's own clock",
+        _BUCKETS,
+        "return _by_machine(found, offset_ns) if offset_ns else found",
+        "return found",
+        _CLOCKS + "test_what_it_is_told_is_by_its_own_clock",
+    ),
+    Mutant(
+        "dynamodb: a repository hears the clock of its table",
+        "zae_limiter/repository.py",
+        "heard = None if self._table_clock is None else self._table_clock.heard",
+        "heard = None",
+        _CLOCKS + "test_a_repository_hears_its_table_and_goes_by_it",
+    ),
+    Mutant(
+        "dynamodb: nobody waits for company when a flight is free",
+        "zae_limiter/dynamodb/flights.py",
+        "_SIDE_BY_SIDE: Final = 2",
+        "_SIDE_BY_SIDE: Final = 1",
+        _TESTS + "test_many_at_once.py::test_a_few_flights_go_side_by_side_and_what_waits_for_both_goes_together",
+    ),
+    Mutant(
+        "dynamodb: a try that the deadline would cut off is not begun",
+        _TABLE,
+        "+ _LEAST_FOR_A_TRY_NS >= deadline_ns",
+        ">= deadline_ns",
+        _TIMES + "test_a_try_that_the_deadline_would_cut_off_is_not_begun",
+    ),
+    Mutant(
+        "dynamodb: what a debit saw beside a credit refuses nothing after both",
+        _TABLE,
+        "begun.moves and begun.generation != known.generation",
+        "False",
+        _TESTS + "test_known_refusals.py::test_what_a_debit_saw_beside_a_credit_refuses_nothing_after_both",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What only the DynamoDB store has, without a table."""

@@ -1,0 +1,1 @@
+"""Tests of what the frameworks share, a file a module."""

@@ -1,0 +1,1 @@
+"""The chapters of the repository on DynamoDB; `zae_limiter/repository.py` joins them."""
