@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any, Final, TypeVar
 
+from zae_limiter.alarm import Alarm
 from zae_limiter.ports import AGAIN
 
 T = TypeVar("T")
@@ -201,11 +202,11 @@ async def _outcomes(write: Write, group: Sequence[Any]) -> Sequence[Any]:
 
 
 async def _told(loop: asyncio.AbstractEventLoop, line: _Line, waiting: _Waiting, seconds: float) -> Any:
-    timer = loop.call_later(seconds, _leave, line, waiting, seconds)
+    alarm = Alarm(loop, seconds, lambda: _leave(line, waiting, seconds))
     try:
         return await waiting.future
     finally:
-        timer.cancel()
+        alarm.cancel()
 
 
 async def _told_late(late: Late, member: Any, outcome: Any) -> None:

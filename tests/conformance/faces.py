@@ -20,7 +20,7 @@ from zae_limiter import (
 from zae_limiter.testing import FaultyRepository, TurnableClock, TurningBlockingRuntime, TurningRuntime
 
 Make = Callable[[TurnableClock, Path], Any]
-# A server's answers take real time, and more of it on a machine that is busy.
+# Answers take real time, and more of it on a machine that is busy or stands still for a while.
 _PATIENCE: Final = 20.0
 _OF_THE_PROTOCOL: Final = frozenset(name for name in dir(SyncRepositoryProtocol) if not name.startswith("_"))
 
@@ -85,7 +85,7 @@ def _embedded(path: str) -> Make:
         runtime = TurningRuntime(clock)
         place = path and str(folder / path)
         repository = EmbeddedRepository(place or ":memory:", clock=clock, runtime=runtime)
-        return RateLimiter(repository, clock=clock, runtime=runtime)
+        return RateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE)
 
     return make
 
@@ -95,7 +95,7 @@ def _blocking_embedded(path: str) -> Make:
         runtime = TurningBlockingRuntime(clock)
         place = path and str(folder / path)
         repository = SyncEmbeddedRepository(place or ":memory:", clock=clock, runtime=runtime)
-        return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime))
+        return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE))
 
     return make
 
@@ -120,7 +120,7 @@ def _guarded(clock: TurnableClock, _: Path) -> RateLimiter:
     """The same repository behind one that does not answer inline: a limiter guards it as it guards a server."""
     runtime = TurningRuntime(clock)
     repository: Any = FaultyRepository(EmbeddedRepository(clock=clock, runtime=runtime))
-    return RateLimiter(repository, clock=clock, runtime=runtime)
+    return RateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE)
 
 
 class Handwritten:
@@ -141,14 +141,14 @@ class Handwritten:
 def _in_threads(clock: TurnableClock, _: Path) -> RateLimiter:
     """The async face over blocking code, which waits in threads."""
     repository: Any = Handwritten(SyncEmbeddedRepository(clock=clock, runtime=TurningBlockingRuntime(clock)))
-    return RateLimiter(repository, clock=clock, runtime=TurningRuntime(clock))
+    return RateLimiter(repository, clock=clock, runtime=TurningRuntime(clock), timeout=_PATIENCE)
 
 
 def _handwritten(clock: TurnableClock, _: Path) -> Awaited:
     """The blocking face over blocking code that lends no core."""
     runtime = TurningBlockingRuntime(clock)
     repository: Any = Handwritten(SyncEmbeddedRepository(clock=clock, runtime=runtime))
-    return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime))
+    return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE))
 
 
 def _lose(limiter: Any, method: str) -> None:
