@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -53,6 +53,7 @@ _SIGNS_OF_BROKEN_LIBRARIES: Final = ("ClassNotFoundException", "NoClassDefFoundE
 _FETCH_SECONDS: Final = 600
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 10
+_RELEASE_SECONDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,33 +281,25 @@ def _start_java(port: int, data: Path | None) -> LocalStore:
         )
     endpoint_url = f"http://127.0.0.1:{port}"
     try:
-        is_up_now = wait_until_up(endpoint_url, process)
+        if not wait_until_up(endpoint_url, lambda: process.poll() is None):
+            raise LocalStoreError(f"the server did not start: {_why_not(log, libraries)}")
     except BaseException:
         # Who gives up waiting must not leave a server that nobody knows of.
         process.kill()
         process.wait()
         raise
-    if not is_up_now:
-        process.kill()
-        process.wait()
-        end = _end_of(log)
-        if "UnsupportedClassVersionError" in log.read_text(encoding="utf-8", errors="replace"):
-            raise LocalStoreError("the server did not start: this java is too old; install Java 17 or later")
-        broken = any(sign in end for sign in _SIGNS_OF_BROKEN_LIBRARIES)
-        remedy = f"; its libraries are broken, remove {libraries} to fetch them anew" if broken else ""
-        raise LocalStoreError(f"the server did not start: {end}{remedy}")
     started = LocalStore(endpoint_url, "java", process.pid, None if data is None else str(data), str(log))
     # It outlives this process; it is nobody's to wait for.
     process.returncode = 0
     return started
 
 
-def wait_until_up(endpoint_url: str, process: "subprocess.Popen[bytes] | None" = None) -> bool:
-    """Wait until a server answers; false when its process has ended or a minute has passed."""
+def wait_until_up(endpoint_url: str, is_running: Callable[[], bool]) -> bool:
+    """Wait until a server answers; false when what runs it has ended or a minute has passed."""
     until = time.monotonic() + _START_SECONDS
-    while time.monotonic() < until and (process is None or process.poll() is None):
+    while time.monotonic() < until and is_running():
         if is_up(endpoint_url):
-            return process is None or process.poll() is None
+            return is_running()
         time.sleep(0.1)
     return False
 
@@ -317,13 +310,21 @@ def _start_docker(port: int, data: Path | None, image: str = IMAGE) -> LocalStor
     mounted = [] if data is None else ["--volume", f"{data}:/data", "--user", "root"]
     published = ["--publish", f"127.0.0.1:{port}:8000"]
     server = ["-jar", "DynamoDBLocal.jar", "-sharedDb", "-disableTelemetry", *kept]
-    _docker("run", "--detach", "--name", CONTAINER, *published, *mounted, image, *server)
     endpoint_url = f"http://127.0.0.1:{port}"
-    if not wait_until_up(endpoint_url):
-        end = " / ".join(_docker("logs", "--tail", "5", CONTAINER, may_fail=True).splitlines())
+    try:
+        _docker("run", "--detach", "--name", CONTAINER, *published, *mounted, image, *server)
+        if not wait_until_up(endpoint_url, _container_runs):
+            end = " / ".join(_docker("logs", "--tail", "5", CONTAINER, may_fail=True).splitlines())
+            raise LocalStoreError(f"the container did not start: {end}")
+    except BaseException:
+        # Who gives up waiting must not leave a container that nobody knows of.
         _docker("rm", "--force", CONTAINER, may_fail=True)
-        raise LocalStoreError(f"the container did not start: {end}")
+        raise
     return LocalStore(endpoint_url, "docker", None, None if data is None else str(data), None)
+
+
+def _container_runs() -> bool:
+    return _docker("inspect", "--format", "{{.State.Running}}", CONTAINER, may_fail=True).strip() == "true"
 
 
 def _stop(store: LocalStore) -> None:
@@ -352,12 +353,22 @@ def _is_ours(process: int) -> bool:
 
 
 def _check_free(port: int) -> None:
+    until = time.monotonic() + _RELEASE_SECONDS
+    while (taken := _taken(port)) and time.monotonic() < until:
+        # A process that was stopped has gone before its port is free.
+        time.sleep(0.05)
+    if taken:
+        raise LocalStoreError(f"port {port} is taken ({taken.strerror}); choose another with --port") from taken
+
+
+def _taken(port: int) -> OSError | None:
     with socket.socket() as place:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             place.bind(("127.0.0.1", port))
         except OSError as error:
-            raise LocalStoreError(f"port {port} is taken ({error.strerror}); choose another with --port") from error
+            return error
+    return None
 
 
 def _docker(*arguments: str, may_fail: bool = False) -> str:
@@ -374,9 +385,13 @@ def _run(command: Sequence[str], *, seconds: float, folder: str | None = None, m
     if done.returncode and not may_fail:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         raise LocalStoreError(f"{command[0]} failed: {' / '.join(said[-3:]) or done.returncode}")
-    return done.stdout
+    return done.stdout + done.stderr
 
 
-def _end_of(log: Path) -> str:
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return " / ".join(lines[-3:]) or "it said nothing"
+def _why_not(log: Path, libraries: Path) -> str:
+    written = log.read_text(encoding="utf-8", errors="replace")
+    if "UnsupportedClassVersionError" in written:
+        return "this java is too old; install Java 17 or later"
+    end = " / ".join([line for line in written.splitlines() if line.strip()][-3:]) or "it said nothing"
+    is_broken = any(sign in end for sign in _SIGNS_OF_BROKEN_LIBRARIES)
+    return f"{end}; its libraries are broken, remove {libraries} to fetch them anew" if is_broken else end

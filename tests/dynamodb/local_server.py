@@ -45,7 +45,7 @@ def running() -> Generator[str, None, None]:
         command = java_command(libraries, port)
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
-            if wait_until_up(f"http://127.0.0.1:{port}", process):
+            if _is_up(f"http://127.0.0.1:{port}", process):
                 _warm(f"http://127.0.0.1:{port}")
                 yield f"http://127.0.0.1:{port}"
                 return
@@ -53,6 +53,10 @@ def running() -> Generator[str, None, None]:
             process.kill()
             process.wait()
     raise RuntimeError(f"DynamoDB Local did not start on any of {_PORTS_TRIED} ports")
+
+
+def _is_up(endpoint: str, process: "subprocess.Popen[bytes]") -> bool:
+    return wait_until_up(endpoint, lambda: process.poll() is None)
 
 
 def _warm(endpoint: str) -> None:

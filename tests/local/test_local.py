@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 _DOCKER = """#!/bin/sh
 echo "$@" >> "$DOCKER_CALLS"
-case "$1" in run) {run} ;; logs) echo "one"; echo "two" ;; esac
+case "$1" in run) {run} ;; inspect) echo {runs} ;; logs) echo "one"; echo "two" >&2 ;; esac
 """
 
 
@@ -67,6 +68,16 @@ def test_one_that_died_is_started_anew(java: None, port: int) -> None:
 
     assert second.process != first.process
     assert second.is_answering
+
+
+def test_a_port_that_is_let_go_a_moment_later_is_taken(port: int) -> None:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", port))
+        place.listen()
+        letting_go = threading.Timer(0.2, place.close)
+        letting_go.start()
+        local._check_free(port)
+        letting_go.join()
 
 
 def test_a_folder_keeps_the_tables(java: None, port: int, tmp_path: Path) -> None:
@@ -186,7 +197,7 @@ def docker_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "docker"
     folder.mkdir()
     calls = folder / "calls"
-    _program(folder / "docker", _DOCKER.format(run="true"))
+    _program(folder / "docker", _DOCKER.format(run="true", runs="true"))
     for needed in ("ps", "sh", "cat"):
         (folder / needed).symlink_to(shutil.which(needed) or needed)
     monkeypatch.setenv("PATH", str(folder))
@@ -205,12 +216,38 @@ def test_the_image_is_run_and_removed(docker_calls: Path, dynamodb_endpoint: str
 
 
 def test_an_engine_that_refuses_is_quoted(docker_calls: Path, port: int) -> None:
-    _program(
-        docker_calls.with_name("docker"), _DOCKER.format(run="echo 'Cannot connect to the Docker daemon' >&2; exit 1")
-    )
+    said = "echo 'Cannot connect to the Docker daemon' >&2; exit 1"
+    _program(docker_calls.with_name("docker"), _DOCKER.format(run=said, runs="true"))
 
     with pytest.raises(LocalStoreError, match="docker failed: Cannot connect to the Docker daemon"):
         local.up(engine="docker", port=port)
+
+
+def test_a_container_that_ends_is_told_at_once_with_what_it_wrote(docker_calls: Path, port: int) -> None:
+    _program(docker_calls.with_name("docker"), _DOCKER.format(run="true", runs="false"))
+
+    with pytest.raises(LocalStoreError, match="the container did not start: one / two"):
+        local.up(engine="docker", port=port)
+
+    calls = docker_calls.read_text(encoding="utf-8").splitlines()
+    assert [call.split()[0] for call in calls] == ["rm", "run", "inspect", "logs", "rm"]
+
+
+def test_an_interrupt_while_a_container_starts_leaves_none_behind(docker_calls: Path, port: int) -> None:
+    started = docker_calls.with_name("started")
+    _program(docker_calls.with_name("docker"), _DOCKER.format(run="true", runs=f"true; echo > {started}"))
+    command = [sys.executable, "-m", "zae_limiter", "local", "up", "--engine", "docker", "--port", str(port)]
+    with (
+        subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as up,
+        at_most(60, up),
+    ):
+        while not started.exists() and up.poll() is None:
+            os.sched_yield()
+        up.send_signal(signal.SIGINT)
+        assert up.wait() == 1
+
+    assert docker_calls.read_text(encoding="utf-8").splitlines()[-1] == f"rm --force {local.CONTAINER}"
+    assert local.status() is None
 
 
 def test_docker_is_taken_where_java_is_missing_and_its_logs_are_read(docker_calls: Path, state: Path) -> None:
