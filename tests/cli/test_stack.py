@@ -16,6 +16,7 @@ from tests.infra.cloudformation import Endpoint, Phase, Stack, parameters_in, se
 from tests.infra.conftest import TurningBlocking
 from tests.infra.functions import Functions
 from tests.infra.functions import served as served_functions
+from tests.patience import PATIENCE
 from zae_limiter import SyncRepository, __version__
 from zae_limiter.cli import cli
 from zae_limiter.infra.tags import managed_tags
@@ -75,7 +76,7 @@ def test_a_limiter_is_deployed_and_ready_to_use(run: Run, endpoint: Endpoint, na
     assert deployed.stdout == f"stack {name}: CREATE_COMPLETE\nthe table is ready, with the namespace 'default'\n"
     assert "RateLimitsTable  CREATE_COMPLETE" in deployed.stderr
     assert parameters_in(endpoint.asked("CreateStack")[0])["EnableAggregator"] == "false"
-    with SyncRepository(name) as repository:
+    with SyncRepository(name, timeout=PATIENCE) as repository:
         assert repository.get_audit_retention() == 7
     assert run("check").exit_code == 0
     versions = json.loads(run("version", "--json").stdout)
@@ -173,7 +174,7 @@ def test_a_deletion_is_told_as_data(run: Run, endpoint: Endpoint, name: str) -> 
 def test_who_only_looks_does_not_wait_a_minute_for_cloudformation(
     run: Run, clock: TurnableClock, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    SyncRepository(name).create_table()
+    SyncRepository(name, timeout=PATIENCE).create_table()
     with http_server.served(lambda _: http_server.Answer(403, {}, b"Forbidden by the proxy")) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", proxy)
         began_ns = clock.monotonic_ns()
@@ -200,7 +201,7 @@ def test_a_protected_table_says_how_it_is_deleted(run: Run, endpoint: Endpoint, 
 
 def test_an_upgrade_keeps_parameters_and_brings_the_schema(run: Run, endpoint: Endpoint, name: str) -> None:
     standing(endpoint, name)
-    SyncRepository(name).create_table()
+    SyncRepository(name, timeout=PATIENCE).create_table()
     endpoint.scripts["UpdateStack"] = scripts.UPDATED
     upgraded = run("upgrade")
 
@@ -217,7 +218,7 @@ def test_older_code_does_not_go_on_a_newer_stack(
     functions.name = f"{name}-aggregator"
     stack = standing(endpoint, name)
     stack.outputs["AggregatorFunctionName"] = functions.name
-    SyncRepository(name).create_table()
+    SyncRepository(name, timeout=PATIENCE).create_table()
     assert run("upgrade", "--lambda-only").stdout.startswith(f"function {functions.name}: deployed")
 
     functions.asked.clear()
@@ -230,7 +231,7 @@ def test_older_code_does_not_go_on_a_newer_stack(
 
 def test_status_tells_how_table_and_stack_stand(run: Run, endpoint: Endpoint, name: str) -> None:
     missing = run("status")
-    SyncRepository(name).create_table()
+    SyncRepository(name, timeout=PATIENCE).create_table()
     alone = json.loads(run("status", "--json").stdout)
     stack = standing(endpoint, name)
     whole = run("status")
@@ -247,7 +248,7 @@ def test_status_tells_how_table_and_stack_stand(run: Run, endpoint: Endpoint, na
 
 def test_a_table_without_a_version_is_told(run: Run, name: str) -> None:
     assert run("check").exit_code == 1
-    repository = SyncRepository(name)
+    repository = SyncRepository(name, timeout=PATIENCE)
     repository.create_table()
     repository.set_version_record("99.0.0")
 
@@ -266,7 +267,7 @@ def test_what_is_deployed_is_listed(run: Run, endpoint: Endpoint) -> None:
 
 
 def test_usage_is_rolled_up_from_the_stream(run: Run, name: str) -> None:
-    SyncRepository(name).create_table()
+    SyncRepository(name, timeout=PATIENCE).create_table()
     assert run("acquire", "user-1", "api", "-c", "3", "--limits", "10/hour").exit_code == 0
     rolled = run("usage", "rollup")
 

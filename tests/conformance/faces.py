@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from tests.patience import PATIENCE, PatientBlockingRuntime, PatientRuntime
 from zae_limiter import (
     EmbeddedRepository,
     RateLimiter,
@@ -17,11 +18,9 @@ from zae_limiter import (
     SyncRepository,
     SyncRepositoryProtocol,
 )
-from zae_limiter.testing import FaultyRepository, TurnableClock, TurningBlockingRuntime, TurningRuntime
+from zae_limiter.testing import FaultyRepository, TurnableClock
 
 Make = Callable[[TurnableClock, Path], Any]
-# Answers take real time, and more of it on a machine that is busy or stands still for a while.
-_PATIENCE: Final = 20.0
 _OF_THE_PROTOCOL: Final = frozenset(name for name in dir(SyncRepositoryProtocol) if not name.startswith("_"))
 
 
@@ -82,20 +81,20 @@ class AwaitedBlock:
 
 def _embedded(path: str) -> Make:
     def make(clock: TurnableClock, folder: Path) -> RateLimiter:
-        runtime = TurningRuntime(clock)
+        runtime = PatientRuntime(clock)
         place = path and str(folder / path)
         repository = EmbeddedRepository(place or ":memory:", clock=clock, runtime=runtime)
-        return RateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE)
+        return RateLimiter(repository, clock=clock, runtime=runtime, timeout=PATIENCE)
 
     return make
 
 
 def _blocking_embedded(path: str) -> Make:
     def make(clock: TurnableClock, folder: Path) -> Awaited:
-        runtime = TurningBlockingRuntime(clock)
+        runtime = PatientBlockingRuntime(clock)
         place = path and str(folder / path)
         repository = SyncEmbeddedRepository(place or ":memory:", clock=clock, runtime=runtime)
-        return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE))
+        return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime, timeout=PATIENCE))
 
     return make
 
@@ -105,22 +104,22 @@ def _table(folder: Path) -> str:
 
 
 def _dynamodb(clock: TurnableClock, folder: Path) -> RateLimiter:
-    runtime = TurningRuntime(clock)
-    repository = Repository(_table(folder), clock=clock, runtime=runtime, timeout=_PATIENCE)
-    return RateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE)
+    runtime = PatientRuntime(clock)
+    repository = Repository(_table(folder), clock=clock, runtime=runtime, timeout=PATIENCE)
+    return RateLimiter(repository, clock=clock, runtime=runtime, timeout=PATIENCE)
 
 
 def _blocking_dynamodb(clock: TurnableClock, folder: Path) -> Awaited:
-    runtime = TurningBlockingRuntime(clock)
-    repository = SyncRepository(_table(folder), clock=clock, runtime=runtime, timeout=_PATIENCE)
-    return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE))
+    runtime = PatientBlockingRuntime(clock)
+    repository = SyncRepository(_table(folder), clock=clock, runtime=runtime, timeout=PATIENCE)
+    return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime, timeout=PATIENCE))
 
 
 def _guarded(clock: TurnableClock, _: Path) -> RateLimiter:
     """The same repository behind one that does not answer inline: a limiter guards it as it guards a server."""
-    runtime = TurningRuntime(clock)
+    runtime = PatientRuntime(clock)
     repository: Any = FaultyRepository(EmbeddedRepository(clock=clock, runtime=runtime))
-    return RateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE)
+    return RateLimiter(repository, clock=clock, runtime=runtime, timeout=PATIENCE)
 
 
 class Handwritten:
@@ -140,15 +139,15 @@ class Handwritten:
 
 def _in_threads(clock: TurnableClock, _: Path) -> RateLimiter:
     """The async face over blocking code, which waits in threads."""
-    repository: Any = Handwritten(SyncEmbeddedRepository(clock=clock, runtime=TurningBlockingRuntime(clock)))
-    return RateLimiter(repository, clock=clock, runtime=TurningRuntime(clock), timeout=_PATIENCE)
+    repository: Any = Handwritten(SyncEmbeddedRepository(clock=clock, runtime=PatientBlockingRuntime(clock)))
+    return RateLimiter(repository, clock=clock, runtime=PatientRuntime(clock), timeout=PATIENCE)
 
 
 def _handwritten(clock: TurnableClock, _: Path) -> Awaited:
     """The blocking face over blocking code that lends no core."""
-    runtime = TurningBlockingRuntime(clock)
+    runtime = PatientBlockingRuntime(clock)
     repository: Any = Handwritten(SyncEmbeddedRepository(clock=clock, runtime=runtime))
-    return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime, timeout=_PATIENCE))
+    return Awaited(SyncRateLimiter(repository, clock=clock, runtime=runtime, timeout=PATIENCE))
 
 
 def _lose(limiter: Any, method: str) -> None:

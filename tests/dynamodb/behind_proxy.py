@@ -11,6 +11,7 @@ import boto3
 from tests.conformance.faces import Awaited
 from tests.dynamodb.proxy import Proxy
 from tests.dynamodb.tables import fresh_name
+from tests.patience import PatientBlockingRuntime, PatientRuntime
 from zae_limiter import Limit, RateLimiter, RateLimiterUnavailable, Repository, SyncRateLimiter, SyncRepository
 from zae_limiter.aws_errors import ConditionFailed, Rejected, TransactionCanceled
 from zae_limiter.blocking import run
@@ -18,7 +19,6 @@ from zae_limiter.exceptions import ZAELimiterError
 from zae_limiter.runtimes import AsyncRuntime, BlockingRuntime
 from zae_limiter.schema import bucket_key
 from zae_limiter.system_clock import SystemClock
-from zae_limiter.testing import TurningBlockingRuntime, TurningRuntime
 
 TEN: Final = Limit.per_day("rpd", 10)
 """So slow that a test sees nothing of it come back."""
@@ -41,12 +41,12 @@ class Shop:
         clock, timed = self._clock, {} if self._clock is None else {"clock": self._clock}
         self._runtime: Any
         if face == "async":
-            self._runtime = AsyncRuntime() if clock is None else TurningRuntime(clock)
+            self._runtime = AsyncRuntime() if clock is None else PatientRuntime(clock)
             self._repository: Any = Repository(
                 self.name, endpoint_url=proxy.url, runtime=self._runtime, **timed, **options
             )
         else:
-            self._runtime = BlockingRuntime() if clock is None else TurningBlockingRuntime(clock)
+            self._runtime = BlockingRuntime() if clock is None else PatientBlockingRuntime(clock)
             self._repository = SyncRepository(
                 self.name, endpoint_url=proxy.url, runtime=self._runtime, **timed, **options
             )

@@ -11,21 +11,22 @@ from tests.dynamodb.processes import Table
 from tests.dynamodb.proxy import Proxy
 from tests.dynamodb.tables import fresh_name
 from tests.dynamodb.troubled import TroubledClient
+from tests.patience import PATIENCE, PatientBlockingRuntime, PatientRuntime
 from zae_limiter.repository import Repository
 from zae_limiter.sync_repository import SyncRepository
-from zae_limiter.testing import TurnableClock, TurningBlockingRuntime, TurningRuntime
+from zae_limiter.testing import TurnableClock
 
 
 @pytest.fixture(params=["async", "blocking"])
 async def repository(
     request: pytest.FixtureRequest, dynamodb_endpoint: str, clock: TurnableClock
 ) -> AsyncIterator[Any]:
-    options: dict[str, Any] = {"endpoint_url": dynamodb_endpoint, "clock": clock, "timeout": 5.0}
+    options: dict[str, Any] = {"endpoint_url": dynamodb_endpoint, "clock": clock, "timeout": PATIENCE}
     made: Any
     if request.param == "async":
-        made = Repository(fresh_name(), runtime=TurningRuntime(clock), **options)
+        made = Repository(fresh_name(), runtime=PatientRuntime(clock), **options)
     else:
-        made = Awaited(SyncRepository(fresh_name(), runtime=TurningBlockingRuntime(clock), **options))
+        made = Awaited(SyncRepository(fresh_name(), runtime=PatientBlockingRuntime(clock), **options))
     await made.create_table()
     yield made
     await made.delete_table()
@@ -40,7 +41,9 @@ def troubled(dynamodb_endpoint: str) -> TroubledClient:
 @pytest.fixture
 def shaky(troubled: TroubledClient, clock: TurnableClock) -> Iterator[SyncRepository]:
     """A blocking repository over the client `troubled`."""
-    made = SyncRepository(fresh_name(), client=troubled, clock=clock, runtime=TurningBlockingRuntime(clock))
+    made = SyncRepository(
+        fresh_name(), client=troubled, clock=clock, runtime=PatientBlockingRuntime(clock), timeout=PATIENCE
+    )
     made.create_table()
     yield made
     troubled.heal()

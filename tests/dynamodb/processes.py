@@ -13,6 +13,7 @@ import boto3
 from botocore.config import Config
 
 from tests.dynamodb.tables import fresh_name
+from tests.patience import PatientBlockingRuntime, PatientRuntime
 from zae_limiter import Limit, decision
 from zae_limiter.aws import BlockingClient, Connection
 from zae_limiter.aws_errors import NotWritten, Throttled, UnknownOutcome
@@ -23,10 +24,9 @@ from zae_limiter.models import Change, Debit, Granted, LimitStatus, Refused, Sta
 from zae_limiter.runtimes import BlockingRuntime
 from zae_limiter.schema import bucket_key, get_table_definition
 from zae_limiter.system_clock import SystemClock
-from zae_limiter.testing import TurnableClock, TurningBlockingRuntime, TurningRuntime
+from zae_limiter.testing import TurnableClock
 
 NAMESPACE: Final = "ns"
-_MINUTE: Final = 60.0
 Happens = Callable[[str, Mapping[str, Any]], Any]
 
 
@@ -147,18 +147,6 @@ def statements_fail(code: str) -> Happens:
     return happens
 
 
-class PatientRuntime(TurningRuntime):
-    """Its deadlines are those of the turned clock alone: a machine that is busy is never late."""
-
-    async def within(self, seconds: float, step: Coroutine[Any, Any, Any]) -> Any:
-        """Run a step, with a minute more for it."""
-        return await super().within(seconds + _MINUTE, step)
-
-    async def combined(self, key: Any, member: Any, write: Any, *, seconds: float, **options: Any) -> Any:
-        """Go together, with a minute more for it."""
-        return await super().combined(key, member, write, seconds=seconds + _MINUTE, **options)
-
-
 class Process:
     """One process: its charges, as a limiter makes them."""
 
@@ -174,7 +162,7 @@ class Process:
         self.clock = clock
         self.wire = Wire(table)
         self.renewed: list[tuple[str, str]] = []
-        runtime = PatientRuntime(clock) if waits else TurningBlockingRuntime(clock)
+        runtime = PatientRuntime(clock) if waits else PatientBlockingRuntime(clock)
         self.buckets = Buckets(
             self.wire,
             table.name,

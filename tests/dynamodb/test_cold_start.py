@@ -8,12 +8,13 @@ import pytest
 
 from tests.dynamodb.tables import fresh_name
 from tests.dynamodb.test_cost import Bill, billed
+from tests.patience import PatientRuntime
 from zae_limiter import Limit, RateLimiter, Repository
 from zae_limiter.aws import AsyncClient, Connection
 from zae_limiter.aws_errors import NotWritten
 from zae_limiter.runtimes import AsyncRuntime
 from zae_limiter.system_clock import SystemClock
-from zae_limiter.testing import TurnableClock, TurningRuntime
+from zae_limiter.testing import TurnableClock
 
 
 class Held:
@@ -81,7 +82,7 @@ async def test_a_batch_with_what_many_wait_for_does_not_stand_in_line_behind_sin
 async def test_charges_that_come_at_once_to_a_cold_process_share_their_reads(
     dynamodb_endpoint: str, clock: TurnableClock
 ) -> None:
-    runtime = TurningRuntime(clock)
+    runtime = PatientRuntime(clock)
     repository = Repository(fresh_name(), clock=clock, runtime=runtime, timeout=20.0)
     bill: Bill = billed(repository)
     limiter = RateLimiter(repository, clock=clock, runtime=runtime, timeout=20.0)

@@ -10,8 +10,9 @@ import pytest
 
 from tests.dynamodb.metered import Cost, MeteredClient
 from tests.dynamodb.tables import fresh_name
+from tests.patience import PATIENCE, PatientBlockingRuntime
 from zae_limiter import Limit, SyncRepository
-from zae_limiter.testing import TurnableClock, TurningBlockingRuntime
+from zae_limiter.testing import TurnableClock
 
 RPM = [Limit.per_minute("rpm", 10)]
 
@@ -25,7 +26,9 @@ def metered(dynamodb_endpoint: str) -> Iterator[MeteredClient]:
 
 @pytest.fixture
 def repository(metered: MeteredClient, clock: TurnableClock) -> Iterator[SyncRepository]:
-    made = SyncRepository(fresh_name(), client=metered, clock=clock, runtime=TurningBlockingRuntime(clock))
+    made = SyncRepository(
+        fresh_name(), client=metered, clock=clock, runtime=PatientBlockingRuntime(clock), timeout=PATIENCE
+    )
     made.create_table()
     made.create_entity("user", parent_id="parent")
     made.set_limits("user", RPM, "api")
@@ -72,6 +75,6 @@ def test_the_limits_in_force_are_read_in_one_batch_and_then_remembered(
 
 
 def test_a_repository_is_opened_by_one_read(repository: SyncRepository, metered: MeteredClient) -> None:
-    other = SyncRepository(repository.table_name, client=metered)
+    other = SyncRepository(repository.table_name, client=metered, timeout=PATIENCE)
     other.open()
     assert metered.taken() == Cost(1, 0.0, 0.0, 2.0)

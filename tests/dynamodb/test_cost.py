@@ -12,8 +12,9 @@ import pytest
 from tests.conformance.faces import Awaited
 from tests.dynamodb.losing import put_in_front
 from tests.dynamodb.tables import fresh_name
+from tests.patience import PatientBlockingRuntime, PatientRuntime
 from zae_limiter import Charge, Limit, RateLimiter, RateLimitExceeded, Repository, SyncRateLimiter, SyncRepository
-from zae_limiter.testing import TurnableClock, TurningBlockingRuntime, TurningRuntime
+from zae_limiter.testing import TurnableClock
 
 LIMITS = [Limit.per_minute("rpm", 1_000), Limit.per_hour("tph", 70_000, unit="tokens")]
 TEN = [Limit.per_hour(f"limit{number:07}", 1_000 + number) for number in range(10)]
@@ -86,12 +87,12 @@ async def shop(
     name = fresh_name()
     limiter: Any
     if request.param == "async":
-        runtime = TurningRuntime(clock)
+        runtime = PatientRuntime(clock)
         repository = Repository(name, clock=clock, runtime=runtime, timeout=30.0)
         bill = billed(repository)
         limiter = RateLimiter(repository, clock=clock, runtime=runtime, timeout=30.0)
     else:
-        blocking = TurningBlockingRuntime(clock)
+        blocking = PatientBlockingRuntime(clock)
         twin = SyncRepository(name, clock=clock, runtime=blocking, timeout=30.0)
         bill = billed(twin._core)
         limiter = Awaited(SyncRateLimiter(twin, clock=clock, runtime=blocking, timeout=30.0))

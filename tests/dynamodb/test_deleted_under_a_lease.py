@@ -4,15 +4,16 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PatientRuntime
 from zae_limiter import Limit, RateLimiter, RateLimitExceeded
-from zae_limiter.testing import TurnableClock, TurningRuntime
+from zae_limiter.testing import TurnableClock
 
 RPM, TPH = Limit.per_minute("rpm", 10), Limit.per_hour("tph", 70, unit="tokens")
 
 
 @pytest.fixture
 async def limiter(repository: Any, clock: TurnableClock) -> RateLimiter:
-    made = RateLimiter(repository, clock=clock, runtime=TurningRuntime(clock), timeout=30.0)
+    made = RateLimiter(repository, clock=clock, runtime=PatientRuntime(clock), timeout=30.0)
     await made.set_system_defaults([RPM, TPH])
     await made.create_entity("parent")
     await made.create_entity("user", parent_id="parent", cascade=True)
@@ -72,7 +73,7 @@ async def test_a_further_debit_of_the_lease_charges_it_anew(limiter: RateLimiter
 async def test_what_another_process_remembers_of_it_writes_no_stub(
     limiter: RateLimiter, repository: Any, clock: TurnableClock
 ) -> None:
-    other = RateLimiter(await repository.namespace("default"), clock=clock, runtime=TurningRuntime(clock), timeout=30.0)
+    other = RateLimiter(await repository.namespace("default"), clock=clock, runtime=PatientRuntime(clock), timeout=30.0)
     async with other.acquire("user", "api", {"rpm": 5, "tph": 20}):
         pass
     await limiter.delete_entity("user")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.dynamodb.troubled import Death, TroubledClient
+from tests.patience import PATIENCE
 from zae_limiter import EntityNotFoundError, Limit, NamespaceNotFoundError, ValidationError
 from zae_limiter.sync_repository import SyncRepository
 
@@ -126,7 +127,7 @@ def test_a_deleted_namespace_is_noticed_by_others_within_the_lifetime_of_the_cac
 ) -> None:
     """W44."""
     registered(shaky)
-    other = SyncRepository(shaky.table_name, client=troubled, namespace="tenant", config_cache_ttl=0)
+    other = SyncRepository(shaky.table_name, client=troubled, namespace="tenant", config_cache_ttl=0, timeout=PATIENCE)
     assert other.resolve_limits("user", "api")[0] == [RPM]
     shaky.delete_namespace("tenant")
     with pytest.raises(NamespaceNotFoundError):

@@ -10,6 +10,7 @@ import pytest
 from tests.dynamodb.canned import Answer, Canned, failure
 from tests.dynamodb.tables import fresh_name
 from tests.dynamodb.troubled import TroubledClient
+from tests.patience import PATIENCE
 from zae_limiter import (
     IncompatibleSchemaError,
     InfrastructureAccessError,
@@ -102,7 +103,7 @@ def test_a_table_that_others_have_made_is_prepared(dynamodb_endpoint: str) -> No
     client = boto3.client("dynamodb", endpoint_url=dynamodb_endpoint or None)
     client.create_table(**get_table_definition(name))
     client.get_waiter("table_exists").wait(TableName=name)
-    made = SyncRepository(name, endpoint_url=dynamodb_endpoint)
+    made = SyncRepository(name, endpoint_url=dynamodb_endpoint, timeout=PATIENCE)
     with pytest.raises(IncompatibleSchemaError, match="prepare_table"):
         made.open()
     made.prepare_table()
@@ -116,7 +117,7 @@ def test_a_table_that_others_have_made_is_prepared(dynamodb_endpoint: str) -> No
 
 def test_however_a_table_is_opened_its_default_namespace_is_the_same(dynamodb_endpoint: str) -> None:
     """W21: a constructor took the name `default` for the id, and saw nothing of what was set through `connect`."""
-    options: dict[str, Any] = {"endpoint_url": dynamodb_endpoint or None, "timeout": 5.0}
+    options: dict[str, Any] = {"endpoint_url": dynamodb_endpoint or None, "timeout": PATIENCE}
     name = fresh_name()
     made = SyncRepository(name, **options)
     made.create_table()
@@ -144,16 +145,16 @@ async def test_what_was_closed_is_opened_again(repository: Any) -> None:
 
 async def test_connecting_says_what_is_missing(dynamodb_endpoint: str) -> None:
     with pytest.raises(InfrastructureNotFoundError) as missing:
-        await Repository.connect(fresh_name(), endpoint_url=dynamodb_endpoint)
+        await Repository.connect(fresh_name(), endpoint_url=dynamodb_endpoint, timeout=PATIENCE)
     assert "create it first" in str(missing.value)
     name = fresh_name()
-    made = Repository(name, endpoint_url=dynamodb_endpoint)
+    made = Repository(name, endpoint_url=dynamodb_endpoint, timeout=PATIENCE)
     await made.create_table()
     with pytest.raises(NamespaceNotFoundError):
-        await Repository.connect(name, endpoint_url=dynamodb_endpoint, namespace="tenant")
+        await Repository.connect(name, endpoint_url=dynamodb_endpoint, namespace="tenant", timeout=PATIENCE)
     with pytest.raises(NamespaceNotFoundError):
-        SyncRepository.connect(name, endpoint_url=dynamodb_endpoint, namespace="tenant")
-    async with await Repository.connect(name, endpoint_url=dynamodb_endpoint) as opened:
+        SyncRepository.connect(name, endpoint_url=dynamodb_endpoint, namespace="tenant", timeout=PATIENCE)
+    async with await Repository.connect(name, endpoint_url=dynamodb_endpoint, timeout=PATIENCE) as opened:
         assert opened.is_open
     await made.delete_table()
     await made.close()
@@ -188,7 +189,7 @@ def test_a_foreign_table_is_told_from_one_of_ours(dynamodb_endpoint: str) -> Non
         BillingMode="PAY_PER_REQUEST",
     )
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
-    made = SyncRepository(name, endpoint_url=dynamodb_endpoint)
+    made = SyncRepository(name, endpoint_url=dynamodb_endpoint, timeout=PATIENCE)
     with pytest.raises((InfrastructureAccessError, IncompatibleSchemaError)):
         made.open()
     made.close()
@@ -218,9 +219,10 @@ def test_a_foreign_table_is_told_from_one_of_ours(dynamodb_endpoint: str) -> Non
 def test_no_access_and_wrong_credentials_are_told_from_an_outage(
     answer: Answer, error: type[Exception], words: str
 ) -> None:
+    timeout = 0.3 if error is RateLimiterUnavailable else PATIENCE
     with Canned(answer) as server:
         made = SyncRepository(
-            "my-app", "eu-central-1", endpoint_url=server.url, session=boto3.Session(**KEYS), timeout=0.3
+            "my-app", "eu-central-1", endpoint_url=server.url, session=boto3.Session(**KEYS), timeout=timeout
         )
         with pytest.raises(error, match=words):
             made.open()
@@ -229,7 +231,7 @@ def test_no_access_and_wrong_credentials_are_told_from_an_outage(
 
 
 async def test_a_session_of_the_callers_makes_the_client(dynamodb_endpoint: str) -> None:
-    options: dict[str, Any] = {"endpoint_url": dynamodb_endpoint}
+    options: dict[str, Any] = {"endpoint_url": dynamodb_endpoint, "timeout": PATIENCE}
     name = fresh_name()
     made = Repository(name, "eu-west-1", session=aioboto3.Session(**KEYS), **options)
     await made.create_table()
@@ -240,7 +242,7 @@ async def test_a_session_of_the_callers_makes_the_client(dynamodb_endpoint: str)
 
 
 def test_a_client_of_the_callers_is_not_closed(troubled: TroubledClient, shaky: SyncRepository) -> None:
-    with SyncRepository(shaky.table_name, client=troubled) as made:
+    with SyncRepository(shaky.table_name, client=troubled, timeout=PATIENCE) as made:
         assert made.is_open
     assert "close" not in troubled.calls
     assert shaky.ping()
@@ -274,7 +276,7 @@ async def test_a_builder_stores_what_is_to_be_stored(repository: Any, dynamodb_e
     await repository.set_system_defaults([RPM])
     await repository.register_namespace("tenant")
     builder = Repository.builder(repository.table_name, endpoint_url=dynamodb_endpoint)
-    built = await builder.on_unavailable("allow").audit_retention_days(7).config_cache_ttl(5).timeout(3).build()
+    built = await builder.on_unavailable("allow").audit_retention_days(7).config_cache_ttl(5).timeout(PATIENCE).build()
     assert isinstance(builder, RepositoryBuilder)
     assert await built.get_system_defaults() == ([RPM], "allow")
     assert await built.get_audit_retention() == 7
@@ -282,7 +284,12 @@ async def test_a_builder_stores_what_is_to_be_stored(repository: Any, dynamodb_e
     await built.close()
     twin_builder = SyncRepository.builder(repository.table_name, endpoint_url=dynamodb_endpoint)
     with (
-        twin_builder.namespace("tenant").bucket_ttl_multiplier(2).connections(3).on_unavailable("block").build() as twin
+        twin_builder.namespace("tenant")
+        .bucket_ttl_multiplier(2)
+        .connections(3)
+        .on_unavailable("block")
+        .timeout(PATIENCE)
+        .build() as twin
     ):
         assert twin.namespace_name == "tenant"
         assert twin.get_system_defaults() == ([], "block")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.dynamodb.tables import fresh_name
 from tests.dynamodb.test_cost import Bill, billed
+from tests.patience import PatientRuntime
 from zae_limiter import (
     IncompatibleSchemaError,
     Limit,
@@ -17,7 +18,7 @@ from zae_limiter import (
     SyncRepository,
 )
 from zae_limiter.schema import SCHEMA_VERSION
-from zae_limiter.testing import TurnableClock, TurningRuntime
+from zae_limiter.testing import TurnableClock
 
 RPM = Limit.per_minute("rpm", 10)
 
@@ -36,7 +37,7 @@ def setup(dynamodb_endpoint: str) -> Any:
 @pytest.fixture
 async def limiter(setup: SyncRepository, clock: TurnableClock) -> AsyncIterator[RateLimiter]:
     """A limiter over a repository that nobody has opened."""
-    runtime = TurningRuntime(clock)
+    runtime = PatientRuntime(clock)
     repository = Repository(setup.table_name, clock=clock, runtime=runtime, timeout=20.0)
     made = RateLimiter(repository, clock=clock, runtime=runtime, timeout=20.0)
     yield made

@@ -16,9 +16,9 @@ from tests.dynamodb.losing import LosingClient, Loss
 from tests.fuzz.bench import ENTITIES, PARENTS, RESOURCES, Bench
 from tests.fuzz.machine import Open, Schedule, amounts, buckets, few
 from tests.fuzz.model import NEAR_NS, Ask, Bucket, Level, can_ever_fit, rate_of
+from tests.patience import PatientBlockingRuntime, PatientRuntime
 from zae_limiter import Charge, Limit, RateLimiterUnavailable, RateLimitExceeded
 from zae_limiter.models import Balance
-from zae_limiter.testing import TurningBlockingRuntime, TurningRuntime
 
 HAPPENINGS: Final = ("request lost", "answer lost", "lost for good", "refusal by what another has changed")
 _REMEMBERS_NS: Final = 1_000_000_000
@@ -31,7 +31,7 @@ losses = st.sampled_from((("request",), ("answer",), ("answer", "answer"), ("ans
 Allowed = Mapping[str, Sequence[Level | None]]
 
 
-class StillRuntime(TurningRuntime):
+class StillRuntime(PatientRuntime):
     """Its sleeps bring a deadline nearer; the time of day stands, so that the model knows when a write was made."""
 
     async def sleep(self, seconds: float) -> None:
@@ -39,7 +39,7 @@ class StillRuntime(TurningRuntime):
         self._clock.step(-seconds)
 
 
-class StillBlockingRuntime(TurningBlockingRuntime):
+class StillBlockingRuntime(PatientBlockingRuntime):
     """The blocking twin of `StillRuntime`."""
 
     async def sleep(self, seconds: float) -> None:

@@ -11,6 +11,7 @@ from tests.dynamodb.tables import fresh_name
 from tests.infra.cloudformation import Endpoint, Stack
 from tests.infra.gate import Gate, guarded
 from tests.infra.template import TABLE_ARN, Resolved
+from tests.patience import PatientBlockingRuntime
 from zae_limiter import Limit, NamespaceNotFoundError, SyncRateLimiter, SyncRepository
 from zae_limiter.cli import cli
 from zae_limiter.exceptions import InfrastructureNotFoundError
@@ -18,7 +19,7 @@ from zae_limiter.infra.tags import managed_tags
 from zae_limiter.infra.template import parameters_of
 from zae_limiter.models import StackOptions
 from zae_limiter.schema import SCHEMA_VERSION
-from zae_limiter.testing import TurnableClock, TurningBlockingRuntime
+from zae_limiter.testing import TurnableClock
 
 Run = Callable[..., Result]
 TRIES = 20
@@ -56,7 +57,7 @@ def run(gate: Gate, endpoint: Endpoint, clock: TurnableClock, tmp_path: Path, mo
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", gate.url)
     monkeypatch.setenv("ZAE_LIMITER_NAME", gate.table_name)
     (tmp_path / "limits.json").write_text('{"resources": {"api": ["rpm=5/minute"]}}', encoding="utf-8")
-    ports = {"clock": clock, "runtime": TurningBlockingRuntime(clock)}
+    ports = {"clock": clock, "runtime": PatientBlockingRuntime(clock)}
 
     def run_in_time(command: str, *more: str) -> Result:
         """Run it again where a busy machine took longer for an answer than the command waits."""

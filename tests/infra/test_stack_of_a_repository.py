@@ -10,10 +10,11 @@ import pytest
 from tests.infra import scripts
 from tests.infra.cloudformation import Endpoint
 from tests.infra.functions import Functions
+from tests.patience import PATIENCE, PatientBlockingRuntime
 from zae_limiter import RepositoryBuilder, StackOptions, SyncRepository, __version__
 from zae_limiter.infra.lambda_builder import build_lambda_package
 from zae_limiter.schema import SCHEMA_VERSION, get_table_definition
-from zae_limiter.testing import TurnableClock, TurningBlockingRuntime
+from zae_limiter.testing import TurnableClock
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_stack_is_created_with_a_table_that_can_be_used_and_deleted(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", endpoint.url)
     endpoint.scripts["CreateStack"] = scripts.CREATED
-    made = SyncRepository(name, clock=clock, runtime=TurningBlockingRuntime(clock))
+    made = SyncRepository(name, clock=clock, runtime=PatientBlockingRuntime(clock), timeout=PATIENCE)
     made.create_stack(StackOptions(enable_aggregator=False, audit_retention_days=30))
     assert made.open().get_audit_retention() == 30
     assert made.get_version_record() is not None
@@ -46,7 +47,7 @@ def test_a_stack_is_created_with_a_table_that_can_be_used_and_deleted(
     assert len(endpoint.asked("CreateStack")) == 1
     builder = SyncRepository.builder(name).enable_aggregator(False).lambda_memory(512).audit_retention_days(7)
     endpoint.scripts["UpdateStack"] = scripts.UPDATED
-    builder._set("clock", clock)._set("runtime", TurningBlockingRuntime(clock))
+    builder._set("clock", clock)._set("runtime", PatientBlockingRuntime(clock))
     with builder.build() as built:
         assert built.get_audit_retention() == 7
     assert len(endpoint.asked("UpdateStack")) == 1
@@ -64,7 +65,7 @@ def test_a_stack_with_a_function_gets_its_code_and_the_table_knows_the_version(
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", functions.url)
     functions.name = f"{name}-aggregator"
     endpoint.scripts["CreateStack"] = scripts.CREATED
-    made = SyncRepository(name, clock=clock, runtime=TurningBlockingRuntime(clock))
+    made = SyncRepository(name, clock=clock, runtime=PatientBlockingRuntime(clock), timeout=PATIENCE)
 
     made.create_stack(StackOptions())
 
