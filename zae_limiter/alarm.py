@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from types import TracebackType
 from typing import Final
 
 STOOD_STILL_SECONDS: Final = 0.05
@@ -32,3 +33,24 @@ class Alarm:
             self._handle = self._loop.call_later(GRACE_SECONDS, self._ring)
         else:
             self._ring()
+
+
+class TimeLimit:
+    """A block that may take so many seconds, by an alarm; `TimeoutError` after that."""
+
+    __slots__ = ("_alarm", "_seconds", "_timeout")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    async def __aenter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        timeout = self._timeout = asyncio.timeout(None)
+        await timeout.__aenter__()
+        self._alarm = Alarm(loop, self._seconds, lambda: timeout.reschedule(loop.time()))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._alarm.cancel()
+        await self._timeout.__aexit__(kind, error, traceback)

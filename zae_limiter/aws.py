@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
+from zae_limiter.alarm import TimeLimit
 from zae_limiter.aws_errors import NotWritten, UnknownOutcome, turned
 from zae_limiter.combining import left_running
 from zae_limiter.exceptions import MissingExtraError, ValidationError
@@ -118,7 +119,7 @@ class AsyncClient:
         lane = _OPEN_LANE if operation in _CARRIES_MANY else methods.lanes
         sent_ns: int | None = None
         try:
-            async with methods, asyncio.timeout(seconds), lane:
+            async with methods, TimeLimit(seconds), lane:
                 sent_ns = self._clock.now_ns()
                 answer: Mapping[str, Any] = await methods[operation](**parameters)
         except methods.errors as error:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
-from zae_limiter.alarm import Alarm
+from zae_limiter.alarm import TimeLimit
 from zae_limiter.blocking import run
 from zae_limiter.combining import AsyncGroups, BlockingGroups, left_running
 from zae_limiter.ports import Outcome
@@ -84,13 +84,8 @@ class AsyncRuntime:
 
     async def within(self, seconds: float, step: Coroutine[Any, Any, T]) -> T:
         """Run a step for at most so many seconds; `TimeoutError` after that."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(None) as limit:
-            alarm = Alarm(loop, seconds, lambda: limit.reschedule(loop.time()))
-            try:
-                return await step
-            finally:
-                alarm.cancel()
+        async with TimeLimit(seconds):
+            return await step
 
     async def combined(
         self,

@@ -10,15 +10,21 @@ import pytest
 
 from tests.dynamodb.behind_proxy import TEN, Open, Shop, is_ours
 from tests.dynamodb.proxy import CARRIED_OUT, SILENT, Fault, Served
+from tests.patience import PATIENCE
 from zae_limiter import Limit, RateLimiterUnavailable
+from zae_limiter.testing import TurnableClock
 
 CUTS = [fault for fault in Fault if fault not in SILENT]
 FAULTS = pytest.mark.parametrize("faults", [CUTS, sorted(SILENT, key=str)], ids=["ends", "silence"])
 
 
-def patience(faults: Sequence[Fault]) -> dict[str, float]:
-    """Time-outs of one try: short where only they end a fault, else so long that a busy machine never meets them."""
-    return {"connect_timeout": 10.0, "read_timeout": 0.5 if faults[0] in SILENT else 20.0}
+def patience(faults: Sequence[Fault]) -> dict[str, Any]:
+    """Time-outs of one try: short where only they end a fault, else so long that a busy machine never meets them.
+
+    Deadlines are by a clock that only waits turn.
+    """
+    silence = 1.0 if faults[0] in SILENT else PATIENCE
+    return {"connect_timeout": PATIENCE, "read_timeout": silence, "clock": TurnableClock()}
 
 
 def added(served: Served) -> list[int]:
@@ -73,8 +79,7 @@ async def test_a_roll_back_of_several_buckets_gives_each_back_once_at_most(
     shop = opened(**patience(faults))
     found: dict[Fault, Any] = {}
     for fault in faults:
-        await shop.limiter.create_entity(f"parent-of-{fault.name}")
-        await shop.limiter.create_entity(fault.name, parent_id=f"parent-of-{fault.name}", cascade=True)
+        shop.adopt(fault.name, f"parent-of-{fault.name}")
         await shop.warm(fault.name)
         with pytest.raises(KeyError, match="the work failed"):
             await shop.fail(fault.name, before=partial(shop.proxy.next.extend, [fault, fault]))

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from zae_limiter.alarm import GRACE_SECONDS, STOOD_STILL_SECONDS, Alarm
+from zae_limiter.aws import AsyncClient, Connection
 from zae_limiter.runtimes import AsyncRuntime
+from zae_limiter.system_clock import SystemClock
 
 
 class Halting(asyncio.SelectorEventLoop):
@@ -49,6 +52,21 @@ def test_so_it_is_for_those_who_go_together(loop: asyncio.Runner) -> None:
         return [await answered_meanwhile() for _ in members]
 
     assert loop.run(AsyncRuntime().combined("key", 1, write, seconds=1)) == "answer"
+
+
+class Paused:
+    """A client of AWS whose answer is there when its process comes back."""
+
+    meta = SimpleNamespace(config=SimpleNamespace(retries={"total_max_attempts": 1}))
+
+    async def get_item(self, **_: object) -> dict[str, str]:
+        return {"Item": await answered_meanwhile()}
+
+
+def test_so_it_is_for_a_request_to_aws(loop: asyncio.Runner) -> None:
+    runtime = AsyncRuntime()
+    client = AsyncClient("dynamodb", "my-app", Connection(client=Paused()), clock=SystemClock(), runtime=runtime)
+    assert loop.run(client.once("GetItem", {}, seconds=1)) == {"Item": "answer"}
 
 
 @pytest.mark.parametrize(
