@@ -99,6 +99,12 @@ class StoreCalls:
         """Write what leases owe and give back; never raises for the store's failures: they are logged and counted."""
         if not changes:
             return
+        if self.answers_inline:
+            await self._settle(changes)
+        else:
+            await self.runtime.shielded(self._settle(changes))
+
+    async def _settle(self, changes: Sequence[Change]) -> None:
         started_ns = self.clock.monotonic_ns()
         deadline_ns = started_ns + _SETTLE_NS
         step = self.repository.settle(changes, now_ns=self.clock.now_ns(), deadline_ns=deadline_ns)
@@ -106,8 +112,7 @@ class StoreCalls:
             if self.answers_inline:
                 failures = await step
             else:
-                timed = self.runtime.within(self._rest(deadline_ns), step)
-                failures = await self.runtime.shielded(timed)
+                failures = await self.runtime.within(self._rest(deadline_ns), step)
         except STORE_FAILURES as error:
             failures = [error] * len(changes)
         except RuntimeError as error:

@@ -114,6 +114,28 @@ async def test_a_cancellation_at_any_wait_loses_and_mints_nothing(method: str) -
     assert await limiter.available("someone", "api", LIMITS) == {"rpm": expected}
 
 
+async def test_a_settle_that_fails_after_its_caller_was_cancelled_is_counted(
+    clock: TurnableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    limiter, store = faulty_limiter(clock=clock)
+    reached, gate = gated(store, "settle")
+    store.fail("settle")
+
+    async def work() -> None:
+        async with begin(limiter) as lease:
+            await lease.adjust(rpm=2)
+
+    task = asyncio.create_task(work())
+    await reached.wait()
+    task.cancel()
+    await turns()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert limiter.stats().settle_failed == 1
+    assert "settle lost for api: {'rpm': 2}" in caplog.text
+
+
 async def test_a_store_that_is_slow_to_tell_what_to_do_without_it_is_asked_once_in_an_outage(
     clock: TurnableClock,
 ) -> None:
