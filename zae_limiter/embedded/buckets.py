@@ -149,7 +149,7 @@ class Buckets:
             for change in changes:
                 self._settle_one(connection, change, now_ns)
 
-        await self._database.write(work, deadline_ns)
+        await self._database.write_to_its_end(work, deadline_ns)
         return [None] * len(changes)
 
     def _settle_one(self, connection: sqlite3.Connection, change: Change, now_ns: int) -> None:

@@ -143,7 +143,13 @@ class Database:
         """Let `work` read and write, all or nothing, nobody else between."""
         return await self._in_transaction("begin immediate", work, deadline_ns)
 
-    async def _in_transaction(self, begin: str, work: Callable[[sqlite3.Connection], T], deadline_ns: int) -> T:
+    async def write_to_its_end(self, work: Callable[[sqlite3.Connection], T], deadline_ns: int) -> T:
+        """The same as `write`, whoever is cancelled while the file is locked."""
+        return await self._in_transaction("begin immediate", work, deadline_ns, to_its_end=True)
+
+    async def _in_transaction(
+        self, begin: str, work: Callable[[sqlite3.Connection], T], deadline_ns: int, *, to_its_end: bool = False
+    ) -> T:
         def transact() -> T:
             with self._lock, self._translated():
                 connection = self._opened()
@@ -157,9 +163,9 @@ class Database:
                     raise
                 return result
 
-        return await self.attempted(transact, deadline_ns)
+        return await self.attempted(transact, deadline_ns, to_its_end=to_its_end)
 
-    async def attempted(self, call: Callable[[], T], deadline_ns: int) -> T:
+    async def attempted(self, call: Callable[[], T], deadline_ns: int, *, to_its_end: bool = False) -> T:
         """Try a call until the file is free; `RateLimiterUnavailable` after the deadline."""
         while True:
             try:
@@ -167,7 +173,13 @@ class Database:
                     return await self._runtime.in_thread(call)
                 return call()
             except Busy as busy:
+                if to_its_end:
+                    return await self._runtime.shielded(self._attempted_again(call, busy, deadline_ns))
                 await self.pause(busy, deadline_ns)
+
+    async def _attempted_again(self, call: Callable[[], T], busy: Busy, deadline_ns: int) -> T:
+        await self.pause(busy, deadline_ns)
+        return await self.attempted(call, deadline_ns)
 
     async def pause(self, busy: Busy, deadline_ns: int) -> None:
         """Wait before the next try; `RateLimiterUnavailable` when there is no time for one.
