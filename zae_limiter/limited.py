@@ -38,7 +38,7 @@ def limited(
     def decorate(function: F) -> F:
         if isinstance(function, (classmethod, staticmethod)) or _is_generator(function):
             raise ValidationError("function", repr(function), _NOT_SO)
-        if inspect.iscoroutinefunction(function) is not waits:
+        if _is_coroutine_function(function) is not waits:
             raise ValidationError(
                 "function",
                 getattr(function, "__qualname__", repr(function)),
@@ -58,7 +58,19 @@ def limited(
 
 
 def _is_generator(function: Callable[..., Any]) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _ways_in(function))
+
+
+def _is_coroutine_function(function: Callable[..., Any]) -> bool:
+    return any(inspect.iscoroutinefunction(each) for each in _ways_in(function))
+
+
+def _ways_in(function: Any) -> tuple[Any, Any]:
+    """A function, and of an object, also of one behind a partial function, its `__call__`."""
+    behind = function
+    while isinstance(behind, functools.partial):
+        behind = behind.func
+    return function, getattr(type(behind), "__call__", None)  # noqa: B004 - wanted is the function
 
 
 def _limited_coroutine(
