@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ from zae_limiter_dashboard import views
 from zae_limiter_dashboard.changes import change_limits
 
 _HERE: Final = Path(__file__).parent
+_HOST: Final = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(:[0-9]*)?")
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -102,7 +104,7 @@ class Guard:
         await (refusal or self._app)(scope, receive, guarded)
 
     def _name_refused(self, request: Request) -> Response | None:
-        if not self._is_local or is_loopback(request.url.hostname or ""):
+        if not self._is_local or is_loopback(_name_asked_for(request)):
             return None
         return PlainTextResponse("this page answers as localhost alone\n", 421)
 
@@ -119,6 +121,13 @@ class Guard:
         if hmac.compare_digest(kept.encode(), self._kept.encode()):
             return None
         return PlainTextResponse("open the address that 'zae-limiter serve' printed; it has the token\n", 401)
+
+
+def _name_asked_for(request: Request) -> str:
+    # Not that of the URL: where the header is none that Starlette reads, this has the server's own address, and
+    # browsers look up more names than Starlette reads.
+    match = _HOST.fullmatch(request.headers.get("host", ""))
+    return "" if match is None else match["name"].lower()
 
 
 def is_loopback(host: str) -> bool:

@@ -268,12 +268,18 @@ async def test_a_page_that_is_not_there_leads_back(limiter: RateLimiter) -> None
         ("page.test:8080", 421),
         ("localhost.page.test", 421),
         ("10.0.0.1", 421),
+        ("LOCALHOST", 200),
+        ("page{1}.test:8080", 421),
+        ("page_1.test:8080", 421),
+        ("visitor@localhost:8080", 421),
+        ("localhost:8080:8080", 421),
     ],
 )
 async def test_a_local_page_answers_under_its_own_names_alone(limiter: RateLimiter, host: str, status: int) -> None:
+    headers, here = {"host": host, "origin": f"http://{host}"}, "http://127.0.0.1:8080"
     async with browser(limiter, writable=True, is_local=True) as client:
-        page = await client.get("/", headers={"host": host})
-        form = await client.post("/limits", data={"limits": ""}, headers={"host": host, "origin": f"http://{host}"})
+        page = await client.get(f"{here}/", headers=headers)
+        form = await client.post(f"{here}/limits", data={"limits": ""}, headers=headers)
 
     assert page.status_code == status
     assert form.status_code == (303 if status == 200 else status)
