@@ -197,6 +197,7 @@ def bomb(opening: str, closing: str) -> str:
         ("resources: {api: !!timestamp soon}\n", "has a value that cannot be read"),
         ("resources: {api: !!bool perhaps}\n", "has a value that cannot be read"),
         ("resources: {api: !!int ''}\n", "has a value that cannot be read"),
+        (f"resources: {{api: {'1:' * 300}1.0}}\n", "has a value that cannot be read"),
         ("a: 1\n---\nb: 2\n", "but found another document"),
     ],
 )

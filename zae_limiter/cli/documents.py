@@ -75,7 +75,7 @@ def _of_yaml(text: str) -> Document:
         raise ValidationError("manifest", "…", "is nested too deeply") from error
     except ValidationError:
         raise
-    except (ValueError, AttributeError, LookupError, TypeError) as error:
+    except (ValueError, AttributeError, LookupError, TypeError, OverflowError) as error:
         # As which the constructors of tags such as !!timestamp tell a text that they were not made for.
         raise ValidationError("manifest", str(error), "has a value that cannot be read") from error
     finally:
