@@ -46,6 +46,15 @@ async def test_a_cascade_charges_every_level_up_to_eight(limiter: Any) -> None:
         await limiter.create_entity("ninth", parent_id=names[-1], cascade=True)
 
 
+async def test_metadata_with_an_empty_key_is_refused(limiter: Any) -> None:
+    await limiter.create_entity("user", metadata={"plan": ""})
+    with pytest.raises(ValidationError, match="must not be empty"):
+        await limiter.create_entity("other", metadata={"": "pro"})
+    with pytest.raises(ValidationError, match="must not be empty"):
+        await limiter.update_entity("user", metadata={"": "pro"})
+    assert (await limiter.get_entity("user")).metadata == {"plan": ""}
+
+
 async def test_a_parent_that_has_no_room_refuses_and_its_child_keeps_its_tokens(limiter: Any) -> None:
     """W13, W18."""
     parent, child = await family(limiter)

@@ -46,6 +46,8 @@ def check_entity(name: str | None, cascade: object, metadata: dict[str, str] | N
     for key, value in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ValidationError("metadata", f"{key}={value}", "keys and values must be str")
+        if not key:
+            raise ValidationError("metadata", f"{key}={value}", "keys must not be empty")
         _check_encodable("metadata", f"{key}={value}")
     kept = len(json.dumps(metadata or {}))
     if kept > _MOST_METADATA:
