@@ -3,7 +3,7 @@
 from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
-from zae_limiter_asgi import routes
+from zae_limiter_asgi import litestar_views, routes
 from zae_limiter_http import HttpRequest
 
 Scope = MutableMapping[str, Any]
@@ -21,7 +21,7 @@ class AsgiRequest(HttpRequest):
         self.scope = scope
         # Servers should write it so, but need not, and Quart takes any case.
         self.method = scope.get("method", "GET").upper()
-        self.path = _own_path(scope)
+        self.path = litestar_views.normalized(app, _own_path(scope))
         self.headers = ()
         self.peer = client[0] if client else None
         self.route = view.template
@@ -65,7 +65,8 @@ class AsgiRequest(HttpRequest):
 
 def _own_path(scope: Scope) -> str:
     """The path as the application's routes see it: without the prefix that a server or a mount stands for."""
-    path: str = scope.get("path", "/")
+    # Starlette's routes end with `$`, which lets a line feed pass: `/login%0A` is answered by `/login`.
+    path: str = scope.get("path", "/").removesuffix("\n")
     root: str = scope.get("root_path", "")
     if root and (path == root or path.startswith(root + "/")):
         return path[len(root) :] or "/"

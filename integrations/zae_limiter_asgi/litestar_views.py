@@ -26,6 +26,14 @@ def is_litestar(app: Any, scope: Scope) -> bool:
     return "litestar_app" in scope or is_application(app)
 
 
+def normalized(app: Any, path: str) -> str:
+    """A path as Litestar's routes see it: with single slashes, and none at its end; that of others as it is."""
+    if not is_application(app):
+        return path
+    found: str = sys.modules["litestar.utils"].normalize_path(path)
+    return found
+
+
 def found(app: Any, scope: Scope) -> tuple[str | None, str | None, tuple[Rule, ...]]:
     """Template, name and rules of the handler."""
     handler = scope.get("route_handler")

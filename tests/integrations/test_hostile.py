@@ -143,3 +143,8 @@ def test_a_mounted_applications_own_rules_speak_of_its_own_paths(prefix: str) ->
     inner.app = Starlette(routes=[Route("/items/{name}", _page)])
     app = Starlette(routes=[Mount(prefix or "/", app=inner)])
     assert [_ask(app, path=f"{prefix}/items/a") for _ in range(2)] == [200, 429]
+
+
+def test_a_line_feed_at_the_end_of_a_path_leads_around_no_rule() -> None:
+    app = _application(Rule("/items/one", key="ip", limits="1/hour"))
+    assert [_ask(app, path=path) for path in ("/items/one", "/items/one\n")] == [200, 429]

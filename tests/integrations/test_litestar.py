@@ -58,3 +58,10 @@ def test_two_middleware_and_two_applications_keep_their_stores() -> None:
     for app in (_two_routes(_defined(rules)), _two_routes(_defined(rules), _defined([Rule(limits="5/hour")]))):
         with TestClient(app) as client:
             assert [client.get("/a").status_code for _ in range(2)] == [200, 429]
+
+
+def test_slashes_that_litestar_passes_over_lead_around_no_rule() -> None:
+    app: Any = ZaeLimiterMiddleware(_two_routes(), store="memory:", rules=[Rule("/a", key="ip", limits="1/hour")])
+    with TestClient(app) as client:
+        statuses = [client.get(f"http://testserver{path}").status_code for path in ("/a", "//a", "/a/")]
+    assert statuses == [200, 429, 429]
