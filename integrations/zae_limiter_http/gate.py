@@ -296,11 +296,20 @@ class Gate:
 
         `status` is None when no response has begun.
         """
-        for grant in inside.grants:
-            await pricing.end(grant, status, self._settings.refund_of, is_refused=inside.is_refused)
-        for event in inside.events:
-            await told(self.listeners, event)
-        inside.events.clear()
+        try:
+            await self._end(inside.grants, inside, status)
+        finally:
+            for event in inside.events:
+                await told(self.listeners, event)
+            inside.events.clear()
+
+    async def _end(self, grants: Sequence[Grant], inside: Passed, status: int | None) -> None:
+        for index, grant in enumerate(grants):
+            try:
+                await pricing.end(grant, status, self._settings.refund_of, is_refused=inside.is_refused)
+            except BaseException:
+                await self._end(grants[index + 1 :], inside, status)
+                raise
 
 
 def _without_frames(error: RateLimitExceeded | RateLimiterUnavailable) -> RateLimitExceeded | RateLimiterUnavailable:

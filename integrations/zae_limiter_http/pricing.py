@@ -48,7 +48,12 @@ async def end(grant: Grant, status: int | None, refund_of: Callable[[Rule], Refu
     A request that a later rule refused is charged for none.
     """
     lease, claims = grant
-    refunded = [claim for claim in claims if _is_refunded(refund_of(claim.rule), status)]
+    try:
+        refunded = [claim for claim in claims if _is_refunded(refund_of(claim.rule), status)]
+    except BaseException:
+        # What the application says of refunds has failed: what was adjusted is written all the same.
+        await lease.settle()
+        raise
     if claims and (len(refunded) == len(claims) or (is_refused and status == 429)):
         await lease.roll_back()
         return

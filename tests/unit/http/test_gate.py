@@ -202,6 +202,20 @@ def test_one_rule_of_several_gives_back(status: int) -> None:
     assert left == ([5, 4, 5] if status == 503 else [4, 4, 4])
 
 
+def test_every_lease_ends_where_a_callable_for_refunds_fails() -> None:
+    site = Site(
+        Rule(key="ip", limits="rows=50/minute", name="a", cost={"rows": 5}, refund_on=lambda seen: seen / 0 > 1)
+    )
+    inside = site.let_in()
+    inside.lease.adjust(rows=10)
+    own = Rule(key="ip", limits="rows=50/minute", name="b", cost={"rows": 5})
+    site.gate.enter(inside.request, passed=inside, only=(own,))
+    inside.lease.adjust(rows=20)
+    with pytest.raises(ZeroDivisionError):
+        site.gate.leave(inside, status=200)
+    assert [site.left(name, "rows=50/minute")["rows"] for name in "ab"] == [35, 25]
+
+
 def test_what_a_handler_released_is_not_given_back_twice() -> None:
     site = Site(
         Rule(key="ip", limits="rows=50/minute", name="a", cost={"rows": 5}, refund_on="5xx"),
