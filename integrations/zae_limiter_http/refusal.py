@@ -199,7 +199,7 @@ def _preferred(accept: str | None, *, is_htmx: bool) -> str:
     for offer in _OFFERS:
         found = [each for each in ranges if each is not None and _covers(each[0], offer)]
         if found:
-            quality = max(found, key=lambda each: each[0].count("*") == 0)[1]
+            quality = min(found, key=lambda each: each[0].count("*"))[1]
             if quality > best_quality:
                 best, best_quality = offer, quality
     return PROBLEM if best == "application/json" else best

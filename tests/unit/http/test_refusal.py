@@ -65,6 +65,8 @@ def test_the_body_is_that_of_the_conventions() -> None:
         ("text/plain", "text/plain; charset=utf-8"),
         ("text/html;q=0.1, text/plain;q=0.2", "text/plain; charset=utf-8"),
         ("text/html;q=0, */*;q=0.1", PROBLEM),
+        ("*/*;q=0.1, text/*;q=0.9", "text/html; charset=utf-8"),
+        ("*/*, application/*;q=0", "text/html; charset=utf-8"),
         ("text/html;q=nan, text/plain", "text/plain; charset=utf-8"),
         ("text/html;level=1;q=x", PROBLEM),
     ],
