@@ -179,14 +179,18 @@ class StackManager:
         stack = await self.describe_stack()
         if stack is None or not stack.is_usable:
             return False
-        if not missing_tags(stack.tags, (user_tags or {}) | managed_tags(self.stack_name)):
+        own = managed_tags(self.stack_name)
+        missing = missing_tags(stack.tags, (user_tags or {}) | own)
+        if not missing:
             return False
+        # The template stays, so what the tags tell of its version stays true.
+        kept = {key: value if key in missing else stack.tags[key] for key, value in own.items()}
         request = {
             "UsePreviousTemplate": True,
             # A parameter that is left out would fall back to the template's default.
             "Parameters": [{"ParameterKey": name, "UsePreviousValue": True} for name in stack.parameters],
         }
-        answer = await self._update(stack, request, user_tags, wait=True)
+        answer = await self._update(stack, request, (user_tags or {}) | kept, wait=True)
         return bool(answer["status"] != "unchanged")
 
     async def deploy_lambda_code(self, function_name: str | None = None, wait: bool = True) -> dict[str, Any]:
@@ -210,10 +214,10 @@ class StackManager:
             "TemplateBody": template_text(),
             "Parameters": sent_parameters(named, stack.parameters, _KNOWN),
         }
-        return await self._update(stack, request, tags, wait=wait)
+        return await self._update(stack, request, dict(tags or {}) | managed_tags(self.stack_name), wait=wait)
 
     async def _update(
-        self, stack: StackDescription, request: Mapping[str, Any], tags: Mapping[str, str] | None, *, wait: bool
+        self, stack: StackDescription, request: Mapping[str, Any], tags: Mapping[str, str], *, wait: bool
     ) -> dict[str, Any]:
         seen = await self._watch.seen(stack.stack_id) if wait else set()
         # What is left out would be taken off the stack.
@@ -221,7 +225,7 @@ class StackManager:
         told = {
             "StackName": stack.stack_name,
             "Capabilities": _CAPABILITIES,
-            "Tags": tag_list(kept | dict(tags or {}) | managed_tags(self.stack_name)),
+            "Tags": tag_list(kept | dict(tags)),
             "ClientRequestToken": str(uuid.uuid4()),
             **request,
         }
