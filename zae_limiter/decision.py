@@ -27,9 +27,18 @@ def debited(debit: Debit, image: Image, now_ns: int) -> dict[str, Balance] | Non
         full_at = full_at_in(limit, balance, now_ns)
         if amount is not None and not bucket.fits(full_at, now_ns, amount, limit.burst, limit.rate):
             return None
+        if balance is not None and amount is None and _comes_back_in_old_rate(limit, balance, now_ns):
+            after[limit.name] = balance
+            continue
         carried_at = _carried_at(limit, balance, now_ns)
         after[limit.name] = Balance(changed(full_at, now_ns, amount or 0, limit), limit.rate, carried_at)
     return after
+
+
+def _comes_back_in_old_rate(limit: Limit, balance: Balance, now_ns: int) -> bool:
+    """Whether more than the burst was used, in a faster rate: a charge of other limits must not slow that down."""
+    used = balance.full_at - max(now_ns, balance.carried_at)
+    return bucket.is_faster(balance.rate, limit.rate) and used > bucket.span(limit.burst, balance.rate)
 
 
 def relaxed(debit: Debit, image: Image, now_ns: int) -> dict[str, Balance]:

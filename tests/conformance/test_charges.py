@@ -302,3 +302,12 @@ async def test_a_bucket_keeps_its_tokens_when_its_rate_changes_and_the_charge_fi
     slower = [Limit.custom("rpm", 100, 10, 60)]
     await take(limiter, 1, limits=slower)
     assert await limiter.available("someone", "api", slower) == {"rpm": 49}
+
+
+async def test_a_lowered_limit_locks_nobody_out_when_others_are_charged(limiter: Any) -> None:
+    requests = Limit.per_minute("rpm", 100)
+    await take(limiter, {"tpm": 600}, limits=[requests, Limit.per_minute("tpm", 600)])
+    lowered = [requests, Limit.per_day("tpm", 6)]
+    await take(limiter, {"rpm": 1}, limits=lowered)
+    # 595 tokens come back at ten a second, not at six a day.
+    assert await limiter.time_until_available("someone", "api", {"tpm": 1}, lowered) == pytest.approx(59.5, abs=0.01)

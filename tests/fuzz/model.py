@@ -115,6 +115,10 @@ class Model:
                 key = (ask.bucket, limit.name)
                 level, amount = self.levels.get(key), ask.amounts.get(limit.name, 0)
                 full_at = self.in_rate(ask.bucket, limit, now)
+                is_slower = level is not None and rate_of(limit) < level.rate
+                if is_slower and limit.name not in ask.amounts and self._room_ns(ask.bucket, limit, 0, now) < -NEAR_NS:
+                    # Used beyond the burst in a faster rate, it comes back in that one.
+                    continue
                 if amount or not carries:
                     full_at = max(full_at, Fraction(now)) + amount / rate_of(limit)
                 self.levels[key] = Level(full_at, rate_of(limit), self._carried_at(level, limit, now))

@@ -104,6 +104,20 @@ def test_tokens_above_a_new_burst_come_back_at_the_faster_rate() -> None:
     assert fits
 
 
+def test_a_charge_of_another_limit_does_not_slow_that_down() -> None:
+    requests = Limit.per_minute("rpm", 100)
+    old, new = Limit.per_minute("tpm", 600), Limit.per_day("tpm", 6)
+    image, _ = taken({}, START, [requests, old], tpm=600)
+    image, fits = taken(image, START, [requests, new], rpm=1)
+    assert fits
+    # 594 tokens at ten a second: then all of the new burst are used, and the rest comes back at the new rate.
+    (_, status) = decision.statuses([debit([requests, new], tpm=0)], [image], START)
+    assert status.wait_ns == 594 * SECOND // 10
+    image, fits = taken(image, START + status.wait_ns, [requests, new], rpm=1)
+    assert fits
+    assert image["tpm"].rate == new.rate
+
+
 def test_a_refusal_writes_the_carry_over_only_into_a_faster_rate() -> None:
     slow, fast = Limit.per_minute("rpm", 6), Limit.per_minute("rpm", 60, 60)
     image = {"rpm": Balance(START + 600 * SECOND, slow.rate)}

@@ -162,7 +162,9 @@ class Buckets:
                 balance = balance or Balance(now_ns, rates[name])
                 full_at = min(bucket.debited(balance.full_at, now_ns, delta, balance.rate), _LATEST_NS)
             elif delta < 0 and balance is not None:
-                full_at = balance.full_at - bucket.credited_span(-delta, change.debits.get(name, 1), balance.rate)
+                credited = bucket.credited_span(-delta, change.debits.get(name, 1), balance.rate)
+                # A slower rate than it was charged in would lead beyond the 64 bits on the other side, too.
+                full_at = max(balance.full_at - credited, 0)
             else:
                 continue
             self._put(connection, change, {name: balance._replace(full_at=full_at)}, {name: delta}, now_ns)

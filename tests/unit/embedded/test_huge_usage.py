@@ -44,3 +44,16 @@ def test_buckets_reset_and_filled_again_in_one_hour_are_counted_and_read(limiter
     limiter.acquire("other", "api", {"x": HUGE}, FASTEST).__enter__().settle()
     assert used(limiter) == 2 * MOST
     assert limiter.get_usage_summary(resource="api").total == {"x": 2 * MOST + HUGE}
+
+
+def test_tokens_given_back_after_a_change_to_a_far_slower_rate_leave_a_full_bucket(
+    limiter: SyncRateLimiter, clock: TurnableClock
+) -> None:
+    fast, slow = [Limit.per_minute("x", 1_000_000)], [Limit.per_day("x", 1)]
+    with limiter.acquire("someone", "api", {"x": 1_000_000}, fast) as lease:
+        clock.turn(61)
+        with limiter.acquire("someone", "api", {"x": 1}, slow):
+            pass
+        lease.release(x=1_000_000)
+    assert limiter.stats().settle_failed == 0
+    assert limiter.available("someone", "api", slow) == {"x": 1}
