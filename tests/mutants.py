@@ -138,8 +138,8 @@ MUTANTS: Final = (
     Mutant(
         "a settle is shielded",
         "zae_limiter/store_calls.py",
-        "await self.runtime.shielded(timed)",
-        "await timed",
+        "await self.runtime.shielded(self._settle(changes))",
+        "await self._settle(changes)",
         _CONFORMANCE + "test_unavailable.py::test_a_cancellation_at_any_wait_loses_and_mints_nothing",
     ),
     Mutant(
