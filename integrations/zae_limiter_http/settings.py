@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from zae_limiter.exceptions import MissingExtraError, ValidationError
 from zae_limiter.stores import check_address
-from zae_limiter_http.addresses import LISTS, SINGLES, Addresses, Proxies
+from zae_limiter_http.addresses import LISTS, SINGLES, Addresses, Network, Proxies
 from zae_limiter_http.buckets import Buckets, clashes
 from zae_limiter_http.callers import Callers, is_async
 from zae_limiter_http.headers import Style
@@ -46,6 +46,9 @@ class ProxySettings(BaseModel):
     def _one_mode(self) -> "ProxySettings":
         if bool(self.trusted_proxies) == bool(self.trusted_proxies_count):
             raise ValueError("set one of trusted_proxies and trusted_proxies_count")
+        if self.source == "x-forwarded-for":
+            # As one value, a list of several hops is no address, and all callers would share the proxy's bucket.
+            raise ValueError("source must be 'xff' for X-Forwarded-For, which is a list")
         if self.source not in LISTS and self.source not in SINGLES and not _OWN_HEADER.fullmatch(self.source):
             raise ValueError(
                 f"source must be one of {', '.join([*LISTS, *SINGLES])}, or a header beginning with x-, in lower case"
@@ -66,8 +69,16 @@ class ProxySettings(BaseModel):
 
     def proxies(self) -> Proxies:
         """The same as the address reader takes it."""
-        networks = tuple(ipaddress.ip_network(text) for text in self.trusted_proxies)
+        networks = tuple(_plain(ipaddress.ip_network(text)) for text in self.trusted_proxies)
         return Proxies(self.source, networks, self.trusted_proxies_count)
+
+
+def _plain(network: Network) -> Network:
+    """A network of IPv4 that is written as one of IPv6, as addresses are read."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
 
 
 class Settings(BaseModel):

@@ -46,6 +46,12 @@ async def test_a_cascade_charges_every_level_up_to_eight(limiter: Any) -> None:
         await limiter.create_entity("ninth", parent_id=names[-1], cascade=True)
 
 
+@pytest.mark.parametrize("metadata", [["plan"], "plan", 5, [], ""])
+async def test_metadata_that_is_no_mapping_is_refused(limiter: Any, metadata: Any) -> None:
+    with pytest.raises(ValidationError, match="must be a dict of str to str"):
+        await limiter.create_entity("user", metadata=metadata)
+
+
 async def test_metadata_with_an_empty_key_is_refused(limiter: Any) -> None:
     await limiter.create_entity("user", metadata={"plan": ""})
     with pytest.raises(ValidationError, match="must not be empty"):

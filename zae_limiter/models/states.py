@@ -36,20 +36,24 @@ class Entity:
         return self.parent_id is not None
 
 
-def check_entity(name: str | None, cascade: object, metadata: dict[str, str] | None) -> None:
+def check_entity(name: str | None, cascade: object, metadata: object) -> None:
     """What an entity is to be stored with; `ValidationError` for what no store keeps."""
     if name is not None and (not isinstance(name, str) or len(name) > _LONGEST_NAME):
         raise ValidationError("name", str(name), f"must be a str of at most {_LONGEST_NAME} characters")
     _check_encodable("name", name or "")
     if type(cascade) is not bool:
         raise ValidationError("cascade", str(cascade), "must be True or False")
-    for key, value in (metadata or {}).items():
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict):
+        raise ValidationError("metadata", str(metadata), "must be a dict of str to str, such as {'plan': 'pro'}")
+    for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ValidationError("metadata", f"{key}={value}", "keys and values must be str")
         if not key:
             raise ValidationError("metadata", f"{key}={value}", "keys must not be empty")
         _check_encodable("metadata", f"{key}={value}")
-    kept = len(json.dumps(metadata or {}))
+    kept = len(json.dumps(metadata))
     if kept > _MOST_METADATA:
         raise ValidationError("metadata", f"{kept} characters", f"at most {_MOST_METADATA} are kept")
 

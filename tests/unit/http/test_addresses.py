@@ -67,6 +67,12 @@ def test_by_networks_the_nearest_hop_that_is_no_proxy_is_the_caller(peer: str, l
     assert entity(peer, *lines, **TRUSTED) == found
 
 
+def test_a_network_of_ipv4_may_be_written_as_one_of_ipv6() -> None:
+    trusted: dict[str, Any] = {"trusted_proxies": ["::ffff:10.0.0.0/104"]}
+    assert entity("10.0.0.1", CHAIN, **trusted) == "ip4:2.2.2.2"
+    assert entity("11.0.0.1", CHAIN, **trusted) == "ip4:11.0.0.1"
+
+
 @pytest.mark.parametrize(("count", "found"), [(1, "2.2.2.2"), (2, "1.1.1.1"), (3, "9.9.9.9"), (4, "10.0.0.1")])
 def test_by_number_the_caller_is_so_far_from_the_right(count: int, found: str) -> None:
     assert entity("10.0.0.1", CHAIN, trusted_proxies_count=count) == f"ip4:{found}"

@@ -61,6 +61,10 @@ def mistakes_of(**values: Any) -> list[str]:
             {"proxy": {"trusted_proxies_count": 1, "source": "via"}},
             "proxy: source must be one of xff, forwarded, x-real-ip, cf-connecting-ip, true-client-ip, or a header ",
         ),
+        (
+            {"proxy": {"trusted_proxies_count": 1, "source": "x-forwarded-for"}},
+            "proxy: source must be 'xff' for X-Forwarded-For, which is a list",
+        ),
         ({"proxy": {"trusted_proxies_count": 1, "source": "x-адрес"}}, "proxy: source must be one of xff, forwarded"),
     ],
 )
