@@ -6,7 +6,7 @@ How a charge is granted is in `acquisition.py`; what is stored is the repository
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -159,6 +159,8 @@ class RateLimiter:
         on_exception: OnException = "roll_back",
     ) -> Acquisition:
         """Several charges, all or none, under one lease; otherwise as `acquire`."""
+        if not isinstance(charges, Iterable):
+            raise ValidationError("charges", repr(charges), "must hold Charges, such as [Charge('user-1', 'api', 1)]")
         # Once: an iterator would be through after the first look, and charge nothing.
         given = tuple(charges)
         for charge in given:

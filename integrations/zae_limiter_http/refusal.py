@@ -22,6 +22,7 @@ _ABNORMAL: Final = "https://iana.org/assignments/http-problem-types#abnormal-usa
 _OFFERS: Final = (PROBLEM, "application/json", "text/html", "text/plain")
 
 Responder = Callable[["Refusal", Any], tuple[bytes, str] | None]
+_SECONDS: Final = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Refusal:
         """The headers of an answer that the application gave in place of this one, with the limiter's on it."""
         ours = [pair for pair in self.headers if pair[0] not in ("Content-Type", "Content-Length", "Vary")]
         names = {name.lower() for name, _ in ours}
+        waits = [int(value) for name, value in existing if name.lower() == "retry-after" and _SECONDS.fullmatch(value)]
+        if max(waits, default=0) > (self.wait_seconds or 0):
+            # Of two waits the larger holds: R21.
+            names.add("retry-after")
+            ours = [pair for pair in ours if pair[0] != "Retry-After"] + [("Retry-After", str(max(waits)))]
         kept = [pair for pair in existing if pair[0].lower() not in names]
         varies = [value for name, value in kept if name.lower() == "vary"] + [dict(self.headers)["Vary"]]
         words = {word.lower(): word for value in varies for word in re.split(r"\s*,\s*", value) if word}

@@ -89,7 +89,7 @@ async def test_each_mistake_in_one_of_several_charges_leaves_the_others_unwritte
 
 
 async def test_what_is_no_list_of_charges_is_told(limiter: Any) -> None:
-    for charges in ("ab", [("someone", "api", 1)], Charge("someone", "api", 1), [None]):
+    for charges in ("ab", [("someone", "api", 1)], Charge("someone", "api", 1), [None], None, 5):
         with pytest.raises(ValidationError, match="must hold Charges"):
             limiter.acquire_all(charges)
 

@@ -149,8 +149,15 @@ def test_nobody_is_named(accept: str) -> None:
     assert b"203.0.113.7" not in everything
 
 
+@pytest.mark.parametrize(("theirs", "told"), [("999", "999"), ("11", "12"), ("Fri, 31 Dec 1999 23:59:59 GMT", "12")])
+def test_of_two_waits_the_larger_is_told(theirs: str, told: str) -> None:
+    """R21."""
+    fields = refused().fields_on([("retry-after", theirs)])
+    assert [value for name, value in fields if name.lower() == "retry-after"] == [told]
+
+
 def test_the_answer_of_an_application_gets_the_headers_of_the_refusal() -> None:
-    existing = [("content-type", "text/own"), ("vary", "Cookie, accept"), ("retry-after", "999"), ("set-cookie", "a")]
+    existing = [("content-type", "text/own"), ("vary", "Cookie, accept"), ("retry-after", "1"), ("set-cookie", "a")]
     fields = refused().fields_on(existing)
     told = dict(fields)
     assert (told["content-type"], told["Retry-After"], told["set-cookie"]) == ("text/own", "12", "a")
